@@ -1,0 +1,1 @@
+//! SFT warm start and boundary-guided policy optimization, on Candle.

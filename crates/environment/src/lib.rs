@@ -1,0 +1,1 @@
+//! Environments and executors: skill-chain and household, with simulated models.

@@ -1,0 +1,1 @@
+//! The router's features and network: the same code in training and in serving.

@@ -1,0 +1,1 @@
+//! Stratified, cost-efficient SFT examples from rollouts.

@@ -1,0 +1,1 @@
+//! Boundary probes to a difficulty per task.

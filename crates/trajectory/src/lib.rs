@@ -1,0 +1,1 @@
+//! Read, write and publish artifacts as Parquet.
