@@ -17,12 +17,14 @@
 
 mod budget;
 mod episode;
+mod label;
 mod model;
 mod money;
 mod task;
 
 pub use budget::{ActionMask, Budget, BudgetView, CallAllowance, UsdAllowance};
 pub use episode::{Ending, Episode, EpisodeId, Step, Turn};
+pub use label::{BoundaryLabel, ProbeStats, SftExample};
 pub use model::{Model, ModelIndex, ModelPool, PoolError};
 pub use money::{NanoUsd, Prices, TokenUsage};
 pub use task::{Difficulty, Observation, Split, Task, TaskId};
