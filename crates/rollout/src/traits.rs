@@ -225,6 +225,30 @@ pub enum PolicyError {
         /// What it was given.
         found: String,
     },
+    /// The choice is not among the allowed actions, so the call was not made.
+    #[error(
+        "the policy chose model `{model}` at step {step_idx}, expected one of: {allowed}\nhint: a policy chooses among `RoutingContext::allowed`; `ActionMask::nearest` maps any wish onto it"
+    )]
+    Disallowed {
+        /// The chosen model's id.
+        model: String,
+        /// The step.
+        step_idx: usize,
+        /// The ids of the allowed models.
+        allowed: String,
+    },
+    /// The call before this step cost more than its worst case.
+    #[error(
+        "the call before step {step_idx} cost {actual}, expected at most the {reserved} reserved for it\nhint: the executor's count of prompt tokens or the price table is wrong"
+    )]
+    AboveReservation {
+        /// The step that was to be decided.
+        step_idx: usize,
+        /// What the call cost.
+        actual: NanoUsd,
+        /// What was reserved for it.
+        reserved: NanoUsd,
+    },
 }
 
 /// Chooses the model of each step.
