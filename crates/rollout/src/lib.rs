@@ -20,11 +20,13 @@
 
 mod always;
 mod episode_loop;
+mod failure;
 mod seed;
 mod traits;
 
 pub use always::{AlwaysLarge, AlwaysSmall};
 pub use episode_loop::{RolloutError, RolloutRequest, rollout};
+pub use failure::reports_failure;
 pub use seed::derive_seed;
 pub use traits::{
     Arena, CallQuote, Completion, Decision, Environment, EnvironmentError, Executor, ExecutorError, Outcome,

@@ -1,0 +1,77 @@
+//! A frozen perceptron that decides without allocating.
+//!
+//! Rollouts and serving ask for one decision at a time, where Candle spends most of its time on bookkeeping. Features are
+//! sparse (most word buckets are empty), so the first layer adds up the columns of the features that are there.
+
+/// A frozen multilayer perceptron with rectified linear units.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DecisionNetwork {
+    layers: Vec<Layer>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+struct Layer {
+    /// Row `i` holds the weights from input `i` to every output. `[n_in, n_out]`, row by row.
+    weights: Vec<f32>,
+    bias: Vec<f32>,
+}
+
+/// Buffers of a forward pass, reused from one to the next.
+#[derive(Debug, Clone, Default)]
+pub struct Scratch {
+    input: Vec<f32>,
+    output: Vec<f32>,
+}
+
+impl DecisionNetwork {
+    /// A network from the weights `[n_in, n_out]` and biases `[n_out]` of its layers.
+    pub(crate) fn new(layers: Vec<(Vec<f32>, Vec<f32>)>) -> Self {
+        Self { layers: layers.into_iter().map(|(weights, bias)| Layer { weights, bias }).collect() }
+    }
+
+    /// How many values it puts out: one logit per model.
+    #[must_use]
+    pub fn n_models(&self) -> usize {
+        self.layers.last().map_or(0, |layer| layer.bias.len())
+    }
+
+    /// How many features it takes.
+    #[must_use]
+    pub fn n_features(&self) -> usize {
+        self.layers.first().map_or(0, |layer| layer.weights.len() / layer.bias.len().max(1))
+    }
+
+    /// The network's output for one feature vector.
+    ///
+    /// # Shapes
+    /// `features`: `[n_features]`. Returns `[n_models]`.
+    pub fn forward<'s>(&self, features: &[f32], scratch: &'s mut Scratch) -> &'s [f32] {
+        debug_assert_eq!(features.len(), self.n_features());
+        scratch.output.clear();
+        scratch.output.extend_from_slice(features);
+        for (depth, layer) in self.layers.iter().enumerate() {
+            std::mem::swap(&mut scratch.input, &mut scratch.output);
+            layer.forward(&scratch.input, &mut scratch.output);
+            if depth + 1 < self.layers.len() {
+                for value in &mut scratch.output {
+                    *value = value.max(0.0);
+                }
+            }
+        }
+        &scratch.output
+    }
+}
+
+impl Layer {
+    fn forward(&self, input: &[f32], output: &mut Vec<f32>) {
+        output.clear();
+        output.extend_from_slice(&self.bias);
+        for (&value, row) in input.iter().zip(self.weights.chunks_exact(self.bias.len())) {
+            if value != 0.0 {
+                for (sum, &weight) in output.iter_mut().zip(row) {
+                    *sum += value * weight;
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! The network that is trained: two multilayer perceptrons on Candle, a policy and a critic.
+
+use candle_core::{DType, Device, Result, Tensor, Var};
+use candle_nn::{Linear, Module};
+use rand::{RngExt, SeedableRng};
+use rand_pcg::Pcg64Mcg;
+use serde::{Deserialize, Serialize};
+
+use crate::DecisionNetwork;
+
+/// The sizes that make a network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NetworkShape {
+    /// Length of the feature vector.
+    pub n_features: usize,
+    /// Width of the two hidden layers.
+    pub n_hidden: usize,
+    /// Models in the pool: one logit each.
+    pub n_models: usize,
+}
+
+/// What the critic expects from a state on.
+#[derive(Debug)]
+pub struct Critique {
+    /// Expected final success. `[batch]`.
+    pub success: Tensor,
+    /// Expected cost to go, in units of the spread between the boundary policies. `[batch]`.
+    pub cost: Tensor,
+}
+
+/// Policy and critic. The two share nothing, so that the critic's larger errors do not disturb the policy.
+#[derive(Debug)]
+pub struct RouterNetwork {
+    shape: NetworkShape,
+    policy: Perceptron,
+    critic: Perceptron,
+    variables: Vec<(String, Var)>,
+}
+
+impl RouterNetwork {
+    /// A new network with random weights from `seed`: uniform as by He et al. ("Delving Deep into Rectifiers", 2015), the
+    /// policy's last layer a hundred times smaller so that training starts from equal probabilities.
+    ///
+    /// # Errors
+    /// When the device has no room for it.
+    pub fn new(shape: NetworkShape, seed: u64, device: &Device) -> Result<Self> {
+        let mut rng = Pcg64Mcg::seed_from_u64(seed);
+        let mut weights = |n_in: usize, n_out: usize, gain: f32| {
+            let bound = gain * (6.0 / n_in as f32).sqrt();
+            (0..n_in * n_out).map(|_| rng.random_range(-bound..bound)).collect::<Vec<f32>>()
+        };
+        let mut variables = Vec::new();
+        for (name, n_out, last_gain) in [("policy", shape.n_models, 0.01), ("critic", N_CRITIC_HEADS, 0.1)] {
+            let sizes = [
+                (shape.n_features, shape.n_hidden, 1.0),
+                (shape.n_hidden, shape.n_hidden, 1.0),
+                (shape.n_hidden, n_out, last_gain),
+            ];
+            for (layer, (n_in, n_out, gain)) in sizes.into_iter().enumerate() {
+                let weight = Tensor::from_vec(weights(n_in, n_out, gain), (n_out, n_in), device)?;
+                variables.push((format!("{name}.{layer}.weight"), Var::from_tensor(&weight)?));
+                variables.push((format!("{name}.{layer}.bias"), Var::zeros(n_out, DType::F32, device)?));
+            }
+        }
+        Ok(Self::from_variables(shape, variables))
+    }
+
+    /// Puts a network together from its variables, in the order of [`Self::variables`].
+    pub(crate) fn from_variables(shape: NetworkShape, variables: Vec<(String, Var)>) -> Self {
+        let (policy, critic) = variables.split_at(variables.len() / 2);
+        Self { shape, policy: Perceptron::new(policy), critic: Perceptron::new(critic), variables }
+    }
+
+    /// The sizes of the network.
+    #[must_use]
+    pub const fn shape(&self) -> NetworkShape {
+        self.shape
+    }
+
+    /// Every trained variable with its name: the policy's layers first, then the critic's.
+    #[must_use]
+    pub fn variables(&self) -> &[(String, Var)] {
+        &self.variables
+    }
+
+    /// Logits of the policy; masked actions are the caller's business.
+    ///
+    /// # Shapes
+    /// `features`: `[batch, n_features]`. Returns `[batch, n_models]`.
+    ///
+    /// # Errors
+    /// When a shape does not fit.
+    pub fn logits(&self, features: &Tensor) -> Result<Tensor> {
+        self.policy.forward(features)
+    }
+
+    /// The critic's expectations.
+    ///
+    /// # Shapes
+    /// `features`: `[batch, n_features]`. Returns two tensors `[batch]`.
+    ///
+    /// # Errors
+    /// When a shape does not fit.
+    pub fn critique(&self, features: &Tensor) -> Result<Critique> {
+        let heads = self.critic.forward(features)?;
+        Ok(Critique { success: heads.narrow(1, 0, 1)?.squeeze(1)?, cost: heads.narrow(1, 1, 1)?.squeeze(1)? })
+    }
+
+    /// A frozen copy of the policy, for decisions.
+    ///
+    /// # Errors
+    /// When the weights cannot be read from the device.
+    pub fn freeze(&self) -> Result<DecisionNetwork> {
+        self.policy.freeze()
+    }
+
+    /// A frozen copy of the critic, whose two outputs are success and cost to go.
+    ///
+    /// # Errors
+    /// When the weights cannot be read from the device.
+    pub fn freeze_critic(&self) -> Result<DecisionNetwork> {
+        self.critic.freeze()
+    }
+}
+
+/// Success and cost to go.
+const N_CRITIC_HEADS: usize = 2;
+
+/// Two hidden layers of rectified linear units.
+#[derive(Debug)]
+struct Perceptron {
+    layers: Vec<Linear>,
+}
+
+impl Perceptron {
+    fn new(variables: &[(String, Var)]) -> Self {
+        let layers = variables
+            .chunks_exact(2)
+            .map(|layer| Linear::new(layer[0].1.as_tensor().clone(), Some(layer[1].1.as_tensor().clone())))
+            .collect();
+        Self { layers }
+    }
+
+    fn forward(&self, features: &Tensor) -> Result<Tensor> {
+        let mut hidden = features.clone();
+        for (depth, layer) in self.layers.iter().enumerate() {
+            hidden = layer.forward(&hidden)?;
+            if depth + 1 < self.layers.len() {
+                hidden = hidden.relu()?;
+            }
+        }
+        Ok(hidden)
+    }
+
+    fn freeze(&self) -> Result<DecisionNetwork> {
+        let mut layers = Vec::with_capacity(self.layers.len());
+        for layer in &self.layers {
+            let weights = layer.weight().t()?.contiguous()?.to_vec2::<f32>()?.concat();
+            let bias = match layer.bias() {
+                Some(bias) => bias.to_vec1::<f32>()?,
+                None => vec![0.0; layer.weight().dim(0)?],
+            };
+            layers.push((weights, bias));
+        }
+        Ok(DecisionNetwork::new(layers))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Scratch;
+
+    const SHAPE: NetworkShape = NetworkShape { n_features: 37, n_hidden: 24, n_models: 3 };
+
+    #[test]
+    fn the_same_seed_gives_the_same_network() {
+        let weights = |seed| {
+            let network = RouterNetwork::new(SHAPE, seed, &Device::Cpu).unwrap();
+            network.variables()[0].1.flatten_all().unwrap().to_vec1::<f32>().unwrap()
+        };
+        assert_eq!(weights(1), weights(1));
+        assert_ne!(weights(1), weights(2));
+    }
+
+    #[test]
+    fn the_frozen_network_agrees_with_candle() {
+        let network = RouterNetwork::new(SHAPE, 5, &Device::Cpu).unwrap();
+        let features: Vec<f32> = (0..37).map(|i| if i % 3 == 0 { 0.0 } else { (i as f32 * 0.7).sin() }).collect();
+        let batch = Tensor::from_slice(&features, (1, 37), &Device::Cpu).unwrap();
+        let mut scratch = Scratch::default();
+        for (frozen, expected) in [
+            (network.freeze().unwrap(), network.logits(&batch).unwrap()),
+            (network.freeze_critic().unwrap(), network.critic.forward(&batch).unwrap()),
+        ] {
+            let found = frozen.forward(&features, &mut scratch);
+            for (found, expected) in found.iter().zip(expected.flatten_all().unwrap().to_vec1::<f32>().unwrap()) {
+                assert!((found - expected).abs() < 1e-5, "found {found}, expected {expected}");
+            }
+        }
+    }
+}
