@@ -1,0 +1,104 @@
+//! Digests of files, directories and JSON values, as 64 hexadecimal digits of BLAKE3.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+use serde_json::Value;
+
+/// Digest of a file's bytes, or of a directory's files with their relative paths.
+///
+/// # Errors
+/// When the path does not exist or cannot be read.
+pub(crate) fn of_path(path: &Path) -> Result<String> {
+    if path.is_dir() { of_dir(path) } else { of_file(path) }
+}
+
+fn of_file(path: &Path) -> Result<String> {
+    let mut hasher = blake3::Hasher::new();
+    File::open(path)
+        .and_then(|mut file| io::copy(&mut file, &mut hasher))
+        .with_context(|| format!("{}: cannot be read", path.display()))?;
+    Ok(hasher.finalize().to_string())
+}
+
+fn of_dir(dir: &Path) -> Result<String> {
+    let mut files = Vec::new();
+    collect(dir, "", &mut files)?;
+    files.sort();
+    Ok(blake3::hash(files.join("\n").as_bytes()).to_string())
+}
+
+fn collect(dir: &Path, prefix: &str, files: &mut Vec<String>) -> Result<()> {
+    for entry in fs::read_dir(dir).with_context(|| format!("{}: cannot be read", dir.display()))? {
+        let entry = entry?;
+        let Ok(name) = entry.file_name().into_string() else {
+            bail!("{}: file name is not UTF-8", entry.path().display());
+        };
+        if entry.path().is_dir() {
+            collect(&entry.path(), &format!("{prefix}{name}/"), files)?;
+        } else {
+            files.push(format!("{prefix}{name} {}", of_file(&entry.path())?));
+        }
+    }
+    Ok(())
+}
+
+/// Digest of a JSON value, whatever the order of its keys.
+pub(crate) fn of_json(value: &Value) -> String {
+    let mut text = String::new();
+    write_canonical(value, &mut text);
+    blake3::hash(text.as_bytes()).to_string()
+}
+
+fn write_canonical(value: &Value, text: &mut String) {
+    match value {
+        Value::Object(map) => {
+            let mut keys: Vec<&String> = map.keys().collect();
+            keys.sort();
+            text.push('{');
+            for key in keys {
+                text.push_str(&Value::String(key.clone()).to_string());
+                text.push(':');
+                write_canonical(&map[key], text);
+                text.push(',');
+            }
+            text.push('}');
+        }
+        Value::Array(items) => {
+            text.push('[');
+            for item in items {
+                write_canonical(item, text);
+                text.push(',');
+            }
+            text.push(']');
+        }
+        scalar => text.push_str(&scalar.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn key_order_does_not_change_a_digest_and_values_do() {
+        let parse = |text: &str| of_json(&serde_json::from_str(text).unwrap());
+        assert_eq!(parse(r#"{"a":1,"b":{"c":2,"d":3}}"#), parse(r#"{"b":{"d":3,"c":2},"a":1}"#));
+        assert_ne!(parse(r#"{"a":1}"#), parse(r#"{"a":"1"}"#));
+    }
+
+    #[test]
+    fn a_directory_s_digest_covers_names_and_bytes() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir(dir.path().join("seed-1")).unwrap();
+        fs::write(dir.path().join("seed-1/policy.json"), "1").unwrap();
+        let before = of_path(dir.path()).unwrap();
+        fs::write(dir.path().join("seed-1/policy.json"), "2").unwrap();
+        let other_bytes = of_path(dir.path()).unwrap();
+        fs::rename(dir.path().join("seed-1"), dir.path().join("seed-2")).unwrap();
+        let other_name = of_path(dir.path()).unwrap();
+        assert!(before != other_bytes && other_bytes != other_name);
+    }
+}

@@ -1,0 +1,118 @@
+//! What a slot's outputs depend on, and whether published ones still fit.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::config::StageConfig;
+use super::digest;
+use super::protocol::{StageInfo, StageRequest};
+
+/// File in a slot's directory that says what its contents were made from.
+const FILE_NAME: &str = "fingerprint.json";
+
+/// Everything that a slot's outputs depend on. Paths and the number of threads are not among it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Origin {
+    /// `builtin` with the stage's version, or `command` with its words and the digests of those that are files.
+    stage: Value,
+    contract_version: u32,
+    seed: u64,
+    experiment: Value,
+    config: Value,
+    /// Digest of each input by its kind.
+    inputs: BTreeMap<String, String>,
+}
+
+impl Origin {
+    /// The origin of what a stage makes when it is given this request.
+    pub(crate) fn new(request: &StageRequest, stage: &StageConfig, built_in: &StageInfo, pool: Option<String>) -> Self {
+        let mut inputs: BTreeMap<String, String> =
+            request.inputs.iter().map(|input| (input.kind.clone(), input.digest.clone())).collect();
+        inputs.extend(pool.map(|digest| ("pool".to_owned(), digest)));
+        let stage = match &stage.argv {
+            None => serde_json::json!({"type": "builtin", "version": built_in.version}),
+            Some(argv) => {
+                let files: BTreeMap<&String, String> = argv
+                    .iter()
+                    .filter(|word| Path::new(word).is_file())
+                    .filter_map(|word| Some((word, digest::of_path(Path::new(word)).ok()?)))
+                    .collect();
+                serde_json::json!({"type": "command", "argv": argv, "files": files})
+            }
+        };
+        Self {
+            stage,
+            contract_version: request.contract_version,
+            seed: request.seed,
+            experiment: Value::Object(request.config.experiment.clone()),
+            config: Value::Object(request.config.stage.clone()),
+            inputs,
+        }
+    }
+
+    /// One digest over all of it.
+    ///
+    /// # Errors
+    /// Never for an origin made by [`Origin::new`].
+    pub(crate) fn fingerprint(&self) -> Result<String> {
+        Ok(digest::of_json(&serde_json::to_value(self)?))
+    }
+
+    /// Why outputs of `earlier` origin do not fit this one; `None` when they do.
+    pub(crate) fn difference(&self, earlier: &Self) -> Option<String> {
+        if self == earlier {
+            return None;
+        }
+        let changed_input =
+            self.inputs.iter().find(|(kind, digest)| earlier.inputs.get(*kind) != Some(digest)).map(|(kind, _)| kind);
+        Some(match changed_input {
+            _ if self.seed != earlier.seed => format!("seed is {}, was {}", self.seed, earlier.seed),
+            _ if self.stage != earlier.stage => "the stage is another program or version".to_owned(),
+            _ if self.contract_version != earlier.contract_version => "the contract has another version".to_owned(),
+            _ if self.config != earlier.config => "its config changed".to_owned(),
+            _ if self.experiment != earlier.experiment => "[experiment] changed".to_owned(),
+            Some(kind) => format!("input {kind} changed"),
+            None => "its inputs changed".to_owned(),
+        })
+    }
+}
+
+/// What lies in a slot's directory: where it comes from and, once complete, what it is.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Stamp {
+    /// Digest of the origin.
+    pub(crate) fingerprint: String,
+    pub(crate) origin: Origin,
+    /// Digest of each output by its path in the directory; empty until the outputs are valid.
+    pub(crate) outputs: BTreeMap<PathBuf, String>,
+    pub(crate) rows: u64,
+    pub(crate) seconds: f64,
+}
+
+impl Stamp {
+    /// The stamp of a directory; `None` when it has none that can be read.
+    pub(crate) fn read(dir: &Path) -> Option<Self> {
+        serde_json::from_slice(&fs::read(dir.join(FILE_NAME)).ok()?).ok()
+    }
+
+    /// Writes the stamp into a directory that is not published yet.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub(crate) fn write(&self, dir: &Path) -> Result<()> {
+        let path = dir.join(FILE_NAME);
+        let text = serde_json::to_string_pretty(self)?;
+        fs::write(&path, text).with_context(|| format!("{}: cannot be written", path.display()))
+    }
+
+    /// The first output in `dir` that is not what was published.
+    pub(crate) fn damaged_output(&self, dir: &Path) -> Option<&Path> {
+        let is_damaged = |path: &Path, digest: &String| digest::of_path(&dir.join(path)).ok().as_ref() != Some(digest);
+        self.outputs.iter().find(|(path, digest)| is_damaged(path, digest)).map(|(path, _)| path.as_path())
+    }
+}

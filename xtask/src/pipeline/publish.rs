@@ -1,0 +1,102 @@
+//! How a slot's directory comes and goes: written beside, renamed into place, never seen half-written.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+
+use super::Slot;
+use super::fingerprint::Stamp;
+
+/// Where a slot's published outputs are.
+pub(crate) fn published_dir(run_dir: &Path, slot: Slot) -> PathBuf {
+    run_dir.join(slot.name())
+}
+
+/// Where a stage writes.
+pub(crate) fn partial_dir(run_dir: &Path, slot: Slot) -> PathBuf {
+    run_dir.join(format!("{slot}.partial"))
+}
+
+fn stale_dir(run_dir: &Path, slot: Slot) -> PathBuf {
+    run_dir.join(format!("{slot}.stale"))
+}
+
+/// Clears what a killed run left of this slot. What `optimize` left is kept when it was made from the same origin,
+/// because training resumes from its checkpoints.
+///
+/// # Errors
+/// When a directory cannot be removed.
+pub(crate) fn clear_leftovers(run_dir: &Path, slot: Slot, fingerprint: Option<&str>) -> Result<()> {
+    remove(&stale_dir(run_dir, slot))?;
+    let partial = partial_dir(run_dir, slot);
+    let is_resumable = slot == Slot::Optimize
+        && fingerprint.is_some()
+        && Stamp::read(&partial).is_some_and(|stamp| Some(stamp.fingerprint.as_str()) == fingerprint);
+    if is_resumable { Ok(()) } else { remove(&partial) }
+}
+
+/// Renames `<slot>.partial` to `<slot>`, after its bytes are on the disk.
+///
+/// # Errors
+/// When the disk is full or the directory cannot be renamed.
+pub(crate) fn publish(run_dir: &Path, slot: Slot) -> Result<()> {
+    let (partial, published, stale) =
+        (partial_dir(run_dir, slot), published_dir(run_dir, slot), stale_dir(run_dir, slot));
+    sync(&partial)?;
+    if published.exists() {
+        rename(&published, &stale)?;
+    }
+    rename(&partial, &published)?;
+    sync_one(run_dir)?;
+    remove(&stale)
+}
+
+/// Removes a directory, if there is one.
+///
+/// # Errors
+/// When it is there and cannot be removed.
+pub(crate) fn remove(dir: &Path) -> Result<()> {
+    match fs::remove_dir_all(dir) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("{}: cannot be removed", dir.display()))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Writes a file so that it is either the old one or the new one at any moment.
+///
+/// # Errors
+/// When it cannot be written.
+pub(crate) fn write_atomically(path: &Path, text: &str) -> Result<()> {
+    let beside = path.with_extension("json.partial");
+    fs::write(&beside, text)
+        .and_then(|()| fs::rename(&beside, path))
+        .inspect_err(|_| {
+            let _ = fs::remove_file(&beside);
+        })
+        .with_context(|| format!("{}: cannot be written", path.display()))
+}
+
+fn rename(from: &Path, to: &Path) -> Result<()> {
+    fs::rename(from, to).with_context(|| format!("{}: cannot be renamed to {}", from.display(), to.display()))
+}
+
+fn sync(dir: &Path) -> Result<()> {
+    for entry in fs::read_dir(dir).with_context(|| format!("{}: cannot be read", dir.display()))? {
+        let path = entry?.path();
+        if path.is_dir() {
+            sync(&path)?;
+        } else {
+            sync_one(&path)?;
+        }
+    }
+    sync_one(dir)
+}
+
+fn sync_one(path: &Path) -> Result<()> {
+    File::open(path)
+        .and_then(|file| file.sync_all())
+        .with_context(|| format!("{}: cannot be brought to the disk", path.display()))
+}
