@@ -1,0 +1,156 @@
+//! Success against mean cost: every policy with its interval, the trained policy's hull, the operating point.
+
+use std::ops::Range;
+
+use anyhow::Result;
+use tollgate_routing::Budget;
+
+use super::Plot;
+use crate::report::canvas::{Align, Canvas, Chart, Drawing, Frame, Marker, Size, Stroke, draw, range_of};
+use crate::report::model::{PolicySummary, ReportInputs};
+use crate::report::policies::{Look, Role, look};
+use crate::report::theme::Paint;
+
+/// Width of the legend of the standalone file, CSS pixels.
+const LEGEND_WIDTH: u32 = 220;
+
+/// The plot for the page, whose legend is markup beside it.
+pub(in crate::report) fn plot(inputs: &ReportInputs) -> Result<Plot> {
+    Plot::of(Size::new(1040, 500), Size::new(360, 400), |canvas, size| paint(inputs, canvas, size))
+}
+
+/// The plot as a file of its own, with a legend in it.
+pub(in crate::report) fn standalone(inputs: &ReportInputs) -> Result<Drawing> {
+    let (plot, whole) = (Size::new(760, 470), Size::new(760 + LEGEND_WIDTH, 470));
+    draw(whole, |canvas| {
+        paint(inputs, canvas, plot)?;
+        let mut y = 48.0;
+        let x = f64::from(plot.width) + 24.0;
+        for look in families(inputs) {
+            canvas.marker((x, y), look.marker, look.paint, 5.0)?;
+            canvas.text(&look.label, (x + 14.0, y), Align::Start, Paint::Ink, look.role == Role::Main)?;
+            y += 22.0;
+        }
+        Ok(())
+    })
+}
+
+/// The families in the plot, the main one first. Ablations are left to the table: their points lie on top of the trained policy's.
+pub(in crate::report) fn families(inputs: &ReportInputs) -> Vec<Look> {
+    let mut families: Vec<&str> = Vec::new();
+    let hulls = inputs.frontiers.iter().map(|frontier| frontier.family.as_str());
+    for family in inputs.policies.iter().map(|policy| policy.family.as_str()).chain(hulls) {
+        if !families.contains(&family) {
+            families.push(family);
+        }
+    }
+    let mut looks: Vec<Look> = families.into_iter().map(|family| look(family, &inputs.main_family)).collect();
+    looks.retain(|look| look.role != Role::Ablation);
+    looks.sort_by(|one, other| (one.role, &one.label).cmp(&(other.role, &other.label)));
+    looks
+}
+
+fn paint(inputs: &ReportInputs, canvas: &Canvas<'_>, size: Size) -> Result<()> {
+    let shown: Vec<&PolicySummary> = shown(inputs);
+    let (x, y) = ranges(inputs, &shown, size);
+    let (width, height) = (f64::from(size.width), f64::from(size.height));
+    let frame = Frame {
+        edges: [40.0, 32.0, width - 18.0, height - 44.0],
+        x,
+        y,
+        x_title: "mean cost of a task",
+        y_title: "share of tasks solved",
+        n_ticks: (if size.is_narrow() { 3 } else { 7 }, 6),
+        x_is_usd: true,
+    };
+    let chart = canvas.chart(size, &frame)?;
+    paint_hulls(inputs, &chart, frame.x.end)?;
+    for policy in &shown {
+        let look = look(&policy.family, &inputs.main_family);
+        paint_policy(canvas, &chart, policy, &look)?;
+    }
+    paint_labels(inputs, canvas, &chart, &shown)
+}
+
+/// Policies without a cap, and the trained policy also under its caps: capped baselines are in the plot of the caps.
+fn shown(inputs: &ReportInputs) -> Vec<&PolicySummary> {
+    let mut shown: Vec<(&PolicySummary, Role)> = inputs
+        .policies
+        .iter()
+        .map(|policy| (policy, look(&policy.family, &inputs.main_family).role))
+        .filter(|(policy, role)| {
+            *role != Role::Ablation && (policy.budget == Budget::Unlimited || is_swept_by_cap(policy))
+        })
+        .collect();
+    // The main family is drawn last, on top.
+    shown.sort_by_key(|(_, role)| std::cmp::Reverse(*role));
+    shown.into_iter().map(|(policy, _)| policy).collect()
+}
+
+/// First-K-large exists only under caps; the trained policy's frontier covers both sweeps.
+fn is_swept_by_cap(policy: &PolicySummary) -> bool {
+    policy.family == "first-k-large" && matches!(policy.budget, Budget::LargeCalls(_))
+}
+
+fn ranges(inputs: &ReportInputs, shown: &[&PolicySummary], size: Size) -> (Range<f64>, Range<f64>) {
+    let costs = shown.iter().map(|policy| policy.mean_cost_usd.value);
+    let corners = inputs.frontiers.iter().flat_map(|frontier| &frontier.hull);
+    let x = range_of(costs.chain(corners.map(|corner| corner.0)).chain([0.0]), if size.is_narrow() { 3 } else { 14 });
+    let heights = shown.iter().flat_map(|policy| [policy.success.low, policy.success.high, policy.success.value]);
+    let y = range_of(heights, 8);
+    (0.0..x.end, y.start.max(0.0)..y.end.min(1.0).max(y.start + 0.05))
+}
+
+fn paint_hulls(inputs: &ReportInputs, chart: &Chart<'_, '_>, right: f64) -> Result<()> {
+    for frontier in &inputs.frontiers {
+        let look = look(&frontier.family, &inputs.main_family);
+        let stroke = match look.role {
+            Role::Main => Stroke::solid(look.paint, 2.5),
+            Role::Reference => Stroke::solid(Paint::Muted, 1.5).dashed(6, 4),
+            Role::Boundary | Role::Baseline | Role::Ablation => continue,
+        };
+        // The origin is a corner of every hull (whoever does nothing pays nothing), but it would only stretch the axis.
+        let mut corners: Vec<_> = frontier.hull.iter().copied().filter(|corner| *corner != (0.0, 0.0)).collect();
+        if let Some(last) = corners.last().copied() {
+            corners.push((right, last.1));
+        }
+        chart.line(&corners, stroke)?;
+    }
+    Ok(())
+}
+
+fn paint_policy(canvas: &Canvas<'_>, chart: &Chart<'_, '_>, policy: &PolicySummary, look: &Look) -> Result<()> {
+    let (cost, success) = (policy.mean_cost_usd, policy.success);
+    let stroke = Stroke::solid(look.paint, 1.0).faint(0.55);
+    chart.whisker(cost.value, (success.low, success.high), 0.0, stroke)?;
+    let radius = match look.role {
+        Role::Main => 4.5,
+        Role::Boundary => 5.5,
+        Role::Reference | Role::Baseline | Role::Ablation => 4.0,
+    };
+    canvas.marker(chart.at((cost.value, success.value)), look.marker, look.paint, radius)
+}
+
+fn paint_labels(
+    inputs: &ReportInputs,
+    canvas: &Canvas<'_>,
+    chart: &Chart<'_, '_>,
+    shown: &[&PolicySummary],
+) -> Result<()> {
+    for policy in shown.iter().filter(|policy| policy.family.starts_with("always-")) {
+        let (x, y) = chart.at((policy.mean_cost_usd.value, policy.success.value));
+        let look = look(&policy.family, &inputs.main_family);
+        let (shift, align) = if policy.family == "always-small" { (10.0, Align::Start) } else { (-10.0, Align::End) };
+        canvas.text(&look.label, (x + shift, y + 16.0), align, Paint::Ink, false)?;
+    }
+    let Some(point) = &inputs.operating_point else { return Ok(()) };
+    let value = (point.mean_cost_usd.value, point.success.value);
+    let stroke = Stroke::solid(Paint::Series(0), 1.5);
+    chart.level_whisker((point.mean_cost_usd.low, point.mean_cost_usd.high), value.1, stroke)?;
+    chart.whisker(value.0, (point.success.low, point.success.high), 0.0, stroke)?;
+    let (x, y) = chart.at(value);
+    canvas.marker((x, y), Marker::Disc, Paint::Surface, 10.0)?;
+    canvas.marker((x, y), Marker::Ring, Paint::Series(0), 9.0)?;
+    canvas.marker((x, y), Marker::Disc, Paint::Series(0), 5.0)?;
+    canvas.text("operating point", (x - 4.0, y - 22.0), Align::Middle, Paint::Series(0), true)
+}
