@@ -119,6 +119,7 @@ type Backend<'a> = SVGBackend<'a>;
 /// The surface that everything is drawn on.
 pub(super) struct Canvas<'a> {
     root: DrawingArea<Backend<'a>, Shift>,
+    size: Size,
 }
 
 /// Draws a plot and returns it as an SVG document with the light colours and the style sheet of both.
@@ -126,7 +127,7 @@ pub(super) fn draw(size: Size, paint: impl FnOnce(&Canvas<'_>) -> Result<()>) ->
     let mut svg = String::new();
     {
         let units = (size.width * UNITS as u32, size.height * UNITS as u32);
-        let canvas = Canvas { root: SVGBackend::with_string(&mut svg, units).into_drawing_area() };
+        let canvas = Canvas { root: SVGBackend::with_string(&mut svg, units).into_drawing_area(), size };
         paint(&canvas)?;
         canvas.root.present()?;
     }
@@ -203,13 +204,13 @@ pub(super) struct Frame<'t> {
 
 impl<'a> Canvas<'a> {
     /// A chart with its grid and axis labels.
-    pub(super) fn chart(&self, size: Size, frame: &Frame<'_>) -> Result<Chart<'_, 'a>> {
+    pub(super) fn chart(&self, frame: &Frame<'_>) -> Result<Chart<'_, 'a>> {
         let [left, top, right, bottom] = frame.edges;
         let context = ChartBuilder::on(&self.root)
             .margin_left(units(left))
             .margin_top(units(top))
-            .margin_right(units(f64::from(size.width) - right))
-            .margin_bottom(units(f64::from(size.height) - bottom))
+            .margin_right(units(f64::from(self.size.width) - right))
+            .margin_bottom(units(f64::from(self.size.height) - bottom))
             .build_cartesian_2d(frame.x.clone(), frame.y.clone())?;
         let chart = Chart { canvas: self, context };
         chart.label_axes(frame)?;
@@ -361,7 +362,7 @@ impl Chart<'_, '_> {
             }
         }
         self.canvas.path(&[(left, bottom), (right, bottom)], Stroke::solid(Paint::Muted, 1.0))?;
-        self.canvas.text(frame.y_title, (4.0_f64.min(left), top - 16.0), Align::Start, Paint::Muted, false)?;
+        self.canvas.text(frame.y_title, (left - 36.0, top - 16.0), Align::Start, Paint::Muted, false)?;
         self.canvas.text(frame.x_title, (right, bottom + 32.0), Align::End, Paint::Muted, false)
     }
 }
@@ -381,7 +382,7 @@ fn ticks(range: &Range<f64>, wanted: usize) -> Vec<f64> {
     (first..=last).map(|position| position as f64 * step).collect()
 }
 
-/// A range that holds `values` with some air, widened to whole ticks, and never empty.
+/// A range that holds `values` with some air, widened to whole ticks, never empty, and below 0 only where a value is.
 pub(super) fn range_of(values: impl Iterator<Item = f64>, wanted_ticks: usize) -> Range<f64> {
     let (low, high) = values
         .filter(|value| value.is_finite())
@@ -389,11 +390,14 @@ pub(super) fn range_of(values: impl Iterator<Item = f64>, wanted_ticks: usize) -
     if low > high {
         return 0.0..1.0;
     }
+    let is_positive = low >= 0.0;
     let air = if high > low { (high - low) * 0.02 } else { (high.abs() * 0.1).max(1e-6) };
     let (low, high) = (low - air, high + air);
     let inner = ticks(&(low..high), wanted_ticks);
     let step = inner.windows(2).map(|pair| pair[1] - pair[0]).next().unwrap_or(high - low);
-    (low / step).floor() * step..(high / step).ceil() * step
+    let start = (low / step).floor() * step;
+    // Air must not suggest that a share or a divergence could be negative.
+    (if is_positive { start.max(0.0) } else { start })..(high / step).ceil() * step
 }
 
 fn fill(paint: Paint, opacity: f64) -> ShapeStyle {

@@ -297,7 +297,7 @@ fn episode(budget: Budget, is_success: bool, n_models: usize) -> EpisodeTrace {
             worst_case: NanoUsd::new(if model == 0 { 700_000 } else { 3_500_000 }),
         });
         let options = options.collect();
-        let cost = NanoUsd::new((if action == 0 { 240_000 } else { 2_300_000 }) + position as u64 * 20_000);
+        let cost = NanoUsd::new((if action == 0 { 60_000 } else { 2_300_000 }) + position as u64 * 2_000);
         large_left -= u32::from(action + 1 == n_models && large_left != u32::MAX);
         usd_left = usd_left.saturating_sub(cost.get());
         StepTrace {

@@ -48,7 +48,7 @@ fn pages_are_whole_whatever_a_run_lacks() {
 
 #[test]
 fn the_headline_gives_the_operating_point_in_words() {
-    check_shows(&page(&household()), &["<h1>97.8\u{a0}% of always-large’s success for 41\u{a0}% of its cost</h1>"]);
+    check_shows(&page(&household()), &["<h1>97.8\u{a0}% of always‑large’s success for 41\u{a0}% of its cost</h1>"]);
 }
 
 #[test]
@@ -86,9 +86,9 @@ fn decisions_are_explained() {
     check_shows(
         &html,
         &[
-            "Chosen with probability 0.78",
-            "Forced: every large call of the cap is used.",
-            "Forced: a large call could cost $0.00350, $0.00",
+            "with probability 0.78, $0.0192 left",
+            "every large call of the cap is used",
+            "a large call could cost $0.00350, $0.00",
             "0 large calls left",
         ],
     );

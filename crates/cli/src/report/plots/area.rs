@@ -33,11 +33,12 @@ fn paint(rows: &[(Look, Interval)], canvas: &Canvas<'_>, size: Size) -> Result<(
         x: range_of(ends.chain([0.0]), wanted_ticks),
         y: rows.len() as f64 - 0.5..-0.5,
         x_title: "difference of the frontier area",
-        y_title: "above 0: the trained policy reaches more",
+        y_title: "",
         n_ticks: (wanted_ticks, 0),
         x_is_usd: false,
     };
-    let chart = canvas.chart(size, &frame)?;
+    let chart = canvas.chart(&frame)?;
+    canvas.text("above 0: the trained policy reaches more", (4.0, 14.0), Align::Start, Paint::Muted, false)?;
     chart.line(&[(0.0, frame.y.start), (0.0, frame.y.end)], Stroke::solid(Paint::Ink, 1.0))?;
     for (position, (look, difference)) in rows.iter().enumerate() {
         let row = position as f64;

@@ -157,11 +157,14 @@ fn paint(
         n_ticks: (0, 5),
         x_is_usd: false,
     };
-    let chart = canvas.chart(size, &frame)?;
+    let chart = canvas.chart(&frame)?;
     for (label, value) in bounds {
         chart.line(&[(frame.x.start, value), (frame.x.end, value)], Stroke::solid(Paint::Muted, 1.0).dashed(3, 3))?;
-        let (x, y) = chart.at((frame.x.end, value));
-        canvas.text(label, (x, y - 8.0), Align::End, Paint::Muted, false)?;
+        // Small caps solve little and large ones much: each label has the end of its line to itself.
+        let (end, align) =
+            if label == "always large" { (frame.x.start, Align::Start) } else { (frame.x.end, Align::End) };
+        let (x, y) = chart.at((end, value));
+        canvas.text(label, (x, y - 8.0), align, Paint::Muted, false)?;
     }
     let room = (chart.at((1.0, 0.0)).0 - chart.at((0.0, 0.0)).0) * 0.8;
     for (position, group) in groups.iter().enumerate() {

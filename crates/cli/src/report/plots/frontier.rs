@@ -60,10 +60,10 @@ fn paint(inputs: &ReportInputs, canvas: &Canvas<'_>, size: Size) -> Result<()> {
         y,
         x_title: "mean cost of a task",
         y_title: "share of tasks solved",
-        n_ticks: (if size.is_narrow() { 3 } else { 7 }, 6),
+        n_ticks: (if size.is_narrow() { 4 } else { 8 }, 6),
         x_is_usd: true,
     };
-    let chart = canvas.chart(size, &frame)?;
+    let chart = canvas.chart(&frame)?;
     paint_hulls(inputs, &chart, frame.x.end)?;
     for policy in &shown {
         let look = look(&policy.family, &inputs.main_family);
@@ -152,5 +152,5 @@ fn paint_labels(
     canvas.marker((x, y), Marker::Disc, Paint::Surface, 10.0)?;
     canvas.marker((x, y), Marker::Ring, Paint::Series(0), 9.0)?;
     canvas.marker((x, y), Marker::Disc, Paint::Series(0), 5.0)?;
-    canvas.text("operating point", (x - 4.0, y - 22.0), Align::Middle, Paint::Series(0), true)
+    canvas.text("operating point", (x - 12.0, y - 14.0), Align::End, Paint::Series(0), true)
 }

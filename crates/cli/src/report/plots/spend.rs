@@ -42,7 +42,7 @@ fn paint(episode: &EpisodeTrace, large: usize, canvas: &Canvas<'_>, size: Size) 
         n_ticks: (if size.is_narrow() { 5 } else { 12 }, 3),
         x_is_usd: false,
     };
-    let chart = canvas.chart(size, &frame)?;
+    let chart = canvas.chart(&frame)?;
     if let Some(cap) = cap {
         chart.line(&[(0.0, cap), (n_steps, cap)], Stroke::solid(Paint::Ink, 1.5).dashed(6, 4))?;
         let (x, y) = chart.at((n_steps, cap));

@@ -45,7 +45,7 @@ fn paint(inputs: &ReportInputs, spending: &[PolicySpending], canvas: &Canvas<'_>
         n_ticks: (wanted_ticks, 0),
         x_is_usd: true,
     };
-    let chart = canvas.chart(size, &frame)?;
+    let chart = canvas.chart(&frame)?;
     for (position, policy) in spending.iter().enumerate() {
         let row = position as f64;
         let (left, name_y) = chart.at((0.0, row + 0.2));

@@ -79,7 +79,7 @@ fn paint(curves: &[&TrainingCurve], metric: Metric, canvas: &Canvas<'_>, size: S
         n_ticks: (if size.is_narrow() { 4 } else { 6 }, 4),
         x_is_usd: false,
     };
-    let chart = canvas.chart(size, &frame)?;
+    let chart = canvas.chart(&frame)?;
     for (position, curve) in curves.iter().enumerate() {
         let values: Vec<_> = curve.points.iter().map(|point| (point.n_env_steps / 1e3, metric.of(point))).collect();
         for part in values.split(|value| !value.1.is_finite()) {

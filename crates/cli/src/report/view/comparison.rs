@@ -228,9 +228,9 @@ pub(super) fn area(inputs: &ReportInputs) -> Result<AreaView> {
             difference: frontier.main_minus_this.as_ref().map(|difference| estimate(difference, signed)),
             verdict: match frontier.main_minus_this {
                 None => "",
-                Some(difference) if !difference.is_clear_of_zero() => "a tie within the interval",
-                Some(difference) if difference.value > 0.0 => "below",
-                Some(_) => "above",
+                Some(difference) if !difference.is_clear_of_zero() => "level",
+                Some(difference) if difference.value > 0.0 => "ahead",
+                Some(_) => "behind",
             },
         })
     });

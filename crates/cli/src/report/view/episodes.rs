@@ -151,7 +151,7 @@ fn is_forced(step: &StepTrace) -> bool {
     step.options.iter().filter(|option| option.is_allowed).count() == 1
 }
 
-/// Why the model was called, in a sentence.
+/// Why the model was called: what follows the word "chosen" or "forced".
 fn why(step: &StepTrace, account: &Account, n_models: usize) -> String {
     let left = account.remaining();
     if is_forced(step) {
@@ -168,7 +168,7 @@ fn why(step: &StepTrace, account: &Account, n_models: usize) -> String {
                 })
             }
         };
-        return format!("Forced: {reason}.");
+        return reason;
     }
     let ruled_out: Vec<String> = step
         .options
@@ -178,17 +178,17 @@ fn why(step: &StepTrace, account: &Account, n_models: usize) -> String {
         .map(|(position, _)| model_role(position, n_models))
         .collect();
     let mut why = match step.options.get(step.action).and_then(|option| option.probability) {
-        Some(probability) if probability >= 0.5 => format!("Chosen with probability {}", number(probability, 2)),
-        Some(probability) => format!("Drawn, although its probability was only {}", number(probability, 2)),
-        None => "Chosen".to_owned(),
+        Some(probability) if probability >= 0.5 => format!("with probability {}", number(probability, 2)),
+        Some(probability) => format!("though its probability was only {}", number(probability, 2)),
+        None => "by the policy".to_owned(),
     };
     if let Some(left) = left {
-        why += &format!("; {left}");
+        why += &format!(", {left}");
     }
     if !ruled_out.is_empty() {
         why += &format!("; the budget ruled out {}", ruled_out.join(" and "));
     }
-    why + "."
+    why
 }
 
 fn options(step: &StepTrace, n_models: usize) -> Vec<OptionView> {

@@ -134,7 +134,7 @@ fn headline(inputs: &ReportInputs) -> Headline {
 
 fn operating_point(inputs: &ReportInputs, point: &OperatingPoint) -> (String, String, Vec<Fact>) {
     let title = format!(
-        "{} of always-large’s success for {} of its cost",
+        "{} of always‑large’s success for {} of its cost",
         percent(point.success_of_large, 1),
         percent(point.cost_of_large, 0)
     );
