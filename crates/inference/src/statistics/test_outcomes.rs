@@ -1,0 +1,37 @@
+//! Outcomes for tests.
+
+use tollgate_routing::{Budget, NanoUsd, TaskId};
+
+use super::OutcomeTable;
+use crate::{Cell, EpisodeOutcome, family_of};
+
+pub(crate) fn cell(policy_id: &str, lambda: f32, train_seed: Option<u64>) -> Cell {
+    let family = family_of(policy_id).into();
+    Cell { policy_id: policy_id.into(), family, lambda, budget: Budget::Unlimited, train_seed }
+}
+
+/// An outcome of so many whole dollars.
+pub(crate) fn outcome(is_success: bool, cost_usd: u64) -> EpisodeOutcome {
+    EpisodeOutcome {
+        is_success,
+        score: f32::from(u8::from(is_success)),
+        cost: NanoUsd::new(cost_usd * 1_000_000_000),
+        n_large_calls: 0,
+        n_steps: 1,
+        is_violation: false,
+    }
+}
+
+/// One episode per policy and task. Each policy: its id, lambda, and success and dollars task by task.
+pub(crate) fn table(policies: &[(&str, f32, &[(bool, u64)])]) -> OutcomeTable {
+    let rows: Vec<(Cell, TaskId, EpisodeOutcome)> = policies
+        .iter()
+        .flat_map(|(policy_id, lambda, outcomes)| {
+            outcomes.iter().enumerate().map(move |(task, &(is_success, cost_usd))| {
+                let task = TaskId::new(&format!("task-{task:03}"));
+                (cell(policy_id, *lambda, None), task, outcome(is_success, cost_usd))
+            })
+        })
+        .collect();
+    OutcomeTable::aggregate(rows.iter().map(|(cell, task, outcome)| (cell, task, outcome))).unwrap()
+}
