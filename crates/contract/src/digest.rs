@@ -104,10 +104,16 @@ impl<W: Write> DigestWriter<W> {
         Self { inner, hasher: blake3::Hasher::new(), bytes: 0 }
     }
 
-    /// The writer, the digest, and the number of bytes so far.
+    /// The digest of the bytes so far.
     #[must_use]
-    pub fn finish(self) -> (W, Digest, u64) {
-        (self.inner, Digest(self.hasher.finalize()), self.bytes)
+    pub fn digest(&self) -> Digest {
+        Digest(self.hasher.finalize())
+    }
+
+    /// The number of bytes so far.
+    #[must_use]
+    pub const fn bytes(&self) -> u64 {
+        self.bytes
     }
 }
 
