@@ -1,7 +1,7 @@
 //! Environments and executors: skill-chain and household, with simulated models.
 
-mod chance;
 pub mod calibration;
+mod chance;
 pub mod household;
 pub mod simulated;
 pub mod skill_chain;

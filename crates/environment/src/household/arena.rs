@@ -1,10 +1,10 @@
 //! The household together with simulated models, ready to play.
 
-use tollgate_rollout::{Arena, EnvironmentError, RolloutError, RolloutRequest, RoutingPolicy};
+use tollgate_rollout::{Arena, RolloutError, RolloutRequest, RoutingPolicy, rollout};
 use tollgate_routing::{Episode, ModelPool, Task};
 
-use super::{ENVIRONMENT, HouseholdError};
-use crate::simulated::SimulatedModelProfile;
+use super::{HouseholdEnvironment, HouseholdError};
+use crate::simulated::{SimulatedExecutor, SimulatedModelProfile};
 
 /// The household and the simulated models of a pool.
 #[derive(Debug, Clone)]
@@ -22,6 +22,7 @@ impl HouseholdArena {
         if pool.len() != profiles.len() {
             return Err(HouseholdError::ProfileCount { models: pool.len(), profiles: profiles.len() });
         }
+        profiles.iter().try_for_each(SimulatedModelProfile::validate)?;
         Ok(Self { pool, profiles })
     }
 
@@ -43,13 +44,12 @@ impl Arena for HouseholdArena {
 
     fn play(
         &self,
-        _task: &Task,
-        _request: &RolloutRequest,
-        _policy: &mut dyn RoutingPolicy,
+        task: &Task,
+        request: &RolloutRequest,
+        policy: &mut dyn RoutingPolicy,
     ) -> Result<Episode, RolloutError> {
-        Err(RolloutError::Environment(EnvironmentError::Failed {
-            environment: ENVIRONMENT.to_owned(),
-            reason: "not playable yet".to_owned(),
-        }))
+        let mut world = HouseholdEnvironment::default();
+        let mut models = SimulatedExecutor::new(&self.profiles);
+        rollout(&mut world, &mut models, policy, &self.pool, task, request)
     }
 }
