@@ -67,7 +67,7 @@ impl RouterNetwork {
     }
 
     /// Puts a network together from its variables, in the order of [`Self::variables`].
-    pub(crate) fn from_variables(shape: NetworkShape, variables: Vec<(String, Var)>) -> Self {
+    fn from_variables(shape: NetworkShape, variables: Vec<(String, Var)>) -> Self {
         let (policy, critic) = variables.split_at(variables.len() / 2);
         Self { shape, policy: Perceptron::new(policy), critic: Perceptron::new(critic), variables }
     }
@@ -105,6 +105,16 @@ impl RouterNetwork {
     pub fn critique(&self, features: &Tensor) -> Result<Critique> {
         let heads = self.critic.forward(features)?;
         Ok(Critique { success: heads.narrow(1, 0, 1)?.squeeze(1)?, cost: heads.narrow(1, 1, 1)?.squeeze(1)? })
+    }
+
+    /// A copy with variables of its own.
+    ///
+    /// # Errors
+    /// When the device has no room for it.
+    pub fn duplicate(&self) -> Result<Self> {
+        let copy =
+            |(name, variable): &(String, Var)| Ok((name.clone(), Var::from_tensor(&variable.as_tensor().copy()?)?));
+        Ok(Self::from_variables(self.shape, self.variables.iter().map(copy).collect::<Result<_>>()?))
     }
 
     /// A frozen copy of the policy, for decisions.

@@ -1,0 +1,121 @@
+//! Rollouts of the policy in training, in parallel and in a fixed order.
+
+use std::sync::Arc;
+
+use rayon::prelude::*;
+use tollgate_inference::BudgetConstrained;
+use tollgate_policy::{Choice, DecisionNetwork, FeatureConfig, LearnedPolicy};
+use tollgate_rollout::{Arena, PolicyError, RolloutError, RolloutRequest, RoutingContext, RoutingPolicy, Verdict};
+use tollgate_routing::{EpisodeId, NanoUsd, Task};
+
+use crate::OperatingPoint;
+use crate::batch::StepRows;
+
+/// One episode to play.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct RolloutSpec {
+    /// Index into the training tasks.
+    pub(crate) task_idx: usize,
+    pub(crate) point: OperatingPoint,
+    /// Seed of the episode's chance events.
+    pub(crate) seed: u64,
+    /// Whether the policy is shown the operating point.
+    pub(crate) is_conditioned: bool,
+}
+
+/// A played episode, as training needs it.
+#[derive(Debug)]
+pub(crate) struct Trajectory {
+    pub(crate) spec: RolloutSpec,
+    pub(crate) steps: StepRows,
+    /// Log-probabilities at the time of acting. `[n_steps]`.
+    pub(crate) log_probs: Vec<f32>,
+    /// `[n_steps]`.
+    pub(crate) costs: Vec<NanoUsd>,
+    pub(crate) is_success: bool,
+}
+
+impl Trajectory {
+    pub(crate) fn total_cost(&self) -> NanoUsd {
+        self.costs.iter().copied().sum()
+    }
+}
+
+/// Plays every episode with the network's probabilities. The result depends on the specs alone, not on the threads.
+pub(crate) fn collect(
+    arena: &dyn Arena,
+    tasks: &[Task],
+    network: &Arc<DecisionNetwork>,
+    config: FeatureConfig,
+    specs: &[RolloutSpec],
+) -> Result<Vec<Trajectory>, RolloutError> {
+    specs
+        .par_iter()
+        .map_init(
+            || Recorder::new(LearnedPolicy::new("in-training", network.clone(), config, Choice::Sample), config),
+            |recorder, spec| play(arena, &tasks[spec.task_idx], spec, recorder),
+        )
+        .collect()
+}
+
+fn play(
+    arena: &dyn Arena,
+    task: &Task,
+    spec: &RolloutSpec,
+    recorder: &mut Recorder,
+) -> Result<Trajectory, RolloutError> {
+    recorder.is_blind = !spec.is_conditioned;
+    let request = RolloutRequest {
+        episode_id: EpisodeId::new("training"),
+        policy_id: Arc::from("in-training"),
+        seed: spec.seed,
+        lambda: spec.point.lambda,
+        budget: spec.point.budget,
+    };
+    let mut policy = BudgetConstrained::new(&mut *recorder, spec.point.budget, spec.point.lambda);
+    let episode = arena.play(task, &request, &mut policy)?;
+    Ok(Trajectory {
+        spec: *spec,
+        steps: recorder.take(),
+        log_probs: episode.steps.iter().map(|step| step.log_prob).collect(),
+        costs: episode.steps.iter().map(|step| step.turn.cost).collect(),
+        is_success: episode.is_success,
+    })
+}
+
+/// Keeps what the policy saw and chose.
+struct Recorder {
+    policy: LearnedPolicy,
+    config: FeatureConfig,
+    steps: StepRows,
+    is_blind: bool,
+}
+
+impl Recorder {
+    fn new(policy: LearnedPolicy, config: FeatureConfig) -> Self {
+        let steps = StepRows::new(config.n_features(), config.n_models);
+        Self { policy, config, steps, is_blind: false }
+    }
+
+    fn take(&mut self) -> StepRows {
+        std::mem::replace(&mut self.steps, StepRows::new(self.config.n_features(), self.config.n_models))
+    }
+}
+
+impl RoutingPolicy for Recorder {
+    fn begin(&mut self, task: &Task, seed: u64) {
+        self.policy.begin(task, seed);
+    }
+
+    fn decide(&mut self, context: &RoutingContext<'_>) -> Result<Verdict, PolicyError> {
+        let mut seen = *context;
+        if self.is_blind {
+            seen.budget = tollgate_routing::BudgetView::default();
+        }
+        let verdict = self.policy.decide(&seen)?;
+        if let Verdict::Call(decision) = verdict {
+            self.steps.push(self.policy.last_features(), decision.action, context.allowed);
+        }
+        Ok(verdict)
+    }
+}

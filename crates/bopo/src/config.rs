@@ -1,0 +1,287 @@
+//! The settings of training. Defaults are those of docs/method.md, with their evidence.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Bonus, ConditionConfig, CostNormalisation, TrainError};
+
+/// What is trained: our method, a rival, or our method with one part taken out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Variant {
+    /// The default: SFT warm start, then BoPO.
+    Bopo,
+    /// The SFT warm start alone.
+    Sft,
+    /// Plain GRPO after the SFT warm start: no references, deviation divides.
+    Grpo,
+    /// A static router: one decision per task, by the expected gain.
+    Static,
+    /// BoPO from random weights instead of synthesized examples.
+    BopoNoSynthesis,
+    /// BoPO whose advantage knows no boundary policy.
+    BopoNoReference,
+    /// BoPO without the bonus for hard tasks.
+    BopoNoHardBonus,
+    /// BoPO at one `lambda`, without caps, blind to the operating point.
+    BopoNoConditioning,
+}
+
+impl Variant {
+    /// Every variant.
+    pub const ALL: [Self; 8] = [
+        Self::Bopo,
+        Self::Sft,
+        Self::Grpo,
+        Self::Static,
+        Self::BopoNoSynthesis,
+        Self::BopoNoReference,
+        Self::BopoNoHardBonus,
+        Self::BopoNoConditioning,
+    ];
+
+    /// The name in files, which is also the policy's id.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Bopo => "bopo",
+            Self::Sft => "sft",
+            Self::Grpo => "grpo",
+            Self::Static => "static",
+            Self::BopoNoSynthesis => "bopo-no-synthesis",
+            Self::BopoNoReference => "bopo-no-reference",
+            Self::BopoNoHardBonus => "bopo-no-hard-bonus",
+            Self::BopoNoConditioning => "bopo-no-conditioning",
+        }
+    }
+}
+
+/// How the advantage of a step is estimated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Advantage {
+    /// A critic that is also fitted to the boundary probes, with generalized advantage estimation.
+    ReferenceCritic,
+    /// Reward less the mean of group and boundary rewards, without division.
+    Union,
+    /// Plain GRPO: group mean and standard deviation.
+    Grpo,
+}
+
+/// The settings of the SFT warm start.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SftConfig {
+    /// Passes over the examples.
+    pub epochs: u32,
+    /// Examples per update.
+    pub minibatch_size: usize,
+    /// Step size of AdamW.
+    pub learning_rate: f64,
+    /// At most so many examples are used, drawn evenly.
+    pub max_examples: usize,
+}
+
+impl Default for SftConfig {
+    fn default() -> Self {
+        Self { epochs: 3, minibatch_size: 512, learning_rate: 1e-3, max_examples: 20_000 }
+    }
+}
+
+/// The settings of BoPO.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct BopoConfig {
+    /// Rounds of rollouts and updates.
+    pub iterations: u32,
+    /// Episodes per round.
+    pub episodes_per_iteration: usize,
+    /// Rollouts per task and operating point, for the group advantages.
+    pub group_size: usize,
+    /// Passes over the steps of a round.
+    pub epochs: u32,
+    /// Steps per update.
+    pub minibatch_size: usize,
+    /// Step size of AdamW at the start; it falls linearly to a tenth.
+    pub learning_rate: f64,
+    /// Decay of AdamW.
+    pub weight_decay: f64,
+    /// The gradient's norm is limited to this.
+    pub max_grad_norm: f32,
+    /// Clip of the probability ratio.
+    pub clip_epsilon: f64,
+    /// Weight of the entropy bonus.
+    pub entropy_weight: f64,
+    /// Weight of the divergence from the SFT policy.
+    pub kl_weight: f64,
+    /// Weight of the critic's loss.
+    pub value_weight: f64,
+    /// Weight of later surprises in generalized advantage estimation.
+    pub gae_lambda: f32,
+    /// How the advantage is estimated.
+    pub advantage: Advantage,
+    /// How a cost becomes the number that `lambda` weighs.
+    pub cost_normalisation: CostNormalisation,
+    /// What success is worth.
+    pub bonus: Bonus,
+    /// The share of training over which the critic is also fitted to the boundary probes, with falling weight.
+    pub reference_share: f32,
+    /// The operating points of training.
+    pub conditions: ConditionConfig,
+    /// The one `lambda` of the variant without conditioning.
+    pub fixed_lambda: f32,
+}
+
+impl Default for BopoConfig {
+    fn default() -> Self {
+        Self {
+            iterations: 120,
+            episodes_per_iteration: 256,
+            group_size: 8,
+            epochs: 2,
+            minibatch_size: 512,
+            learning_rate: 2e-3,
+            weight_decay: 1e-4,
+            max_grad_norm: 0.5,
+            clip_epsilon: 0.2,
+            entropy_weight: 0.005,
+            kl_weight: 0.0,
+            value_weight: 0.5,
+            gae_lambda: 0.95,
+            advantage: Advantage::ReferenceCritic,
+            cost_normalisation: CostNormalisation::Suite,
+            bonus: Bonus::default(),
+            reference_share: 0.5,
+            conditions: ConditionConfig::default(),
+            fixed_lambda: 0.3,
+        }
+    }
+}
+
+/// All settings of one training.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TrainConfig {
+    /// Width of the network's hidden layers.
+    pub n_hidden: usize,
+    /// Buckets for words, over all kinds of text; 0 reads no text.
+    pub text_buckets: usize,
+    /// The warm start.
+    pub sft: SftConfig,
+    /// The optimization.
+    pub bopo: BopoConfig,
+    /// Progress is saved after so many iterations.
+    pub save_every: u32,
+}
+
+impl Default for TrainConfig {
+    fn default() -> Self {
+        Self {
+            n_hidden: 128,
+            text_buckets: 320,
+            sft: SftConfig::default(),
+            bopo: BopoConfig::default(),
+            save_every: 20,
+        }
+    }
+}
+
+impl TrainConfig {
+    /// Checks what the types cannot.
+    ///
+    /// # Errors
+    /// [`TrainError::Config`] for the first setting that makes no sense.
+    pub fn check(&self) -> Result<(), TrainError> {
+        let bopo = &self.bopo;
+        let conditions = &bopo.conditions;
+        let shares = conditions.large_calls_share + conditions.usd_share;
+        let rules: [(bool, &'static str, String, &'static str); 13] = [
+            (self.n_hidden > 0, "n_hidden", self.n_hidden.to_string(), "1 or more"),
+            (self.save_every > 0, "save_every", self.save_every.to_string(), "1 or more"),
+            (self.sft.minibatch_size > 0, "sft.minibatch_size", self.sft.minibatch_size.to_string(), "1 or more"),
+            (bopo.minibatch_size > 0, "bopo.minibatch_size", bopo.minibatch_size.to_string(), "1 or more"),
+            (
+                bopo.episodes_per_iteration > 0,
+                "bopo.episodes_per_iteration",
+                bopo.episodes_per_iteration.to_string(),
+                "1 or more",
+            ),
+            (bopo.group_size > 0, "bopo.group_size", bopo.group_size.to_string(), "1 or more"),
+            (is_positive(bopo.learning_rate), "bopo.learning_rate", bopo.learning_rate.to_string(), "a number above 0"),
+            (
+                is_positive(self.sft.learning_rate),
+                "sft.learning_rate",
+                self.sft.learning_rate.to_string(),
+                "a number above 0",
+            ),
+            (
+                is_positive(f64::from(bopo.max_grad_norm)),
+                "bopo.max_grad_norm",
+                bopo.max_grad_norm.to_string(),
+                "a number above 0",
+            ),
+            (
+                bopo.clip_epsilon > 0.0 && bopo.clip_epsilon < 1.0,
+                "bopo.clip_epsilon",
+                bopo.clip_epsilon.to_string(),
+                "between 0 and 1",
+            ),
+            ((0.0..=1.0).contains(&bopo.gae_lambda), "bopo.gae_lambda", bopo.gae_lambda.to_string(), "0 to 1"),
+            (
+                conditions.lambda_low > 0.0 && conditions.lambda_high >= conditions.lambda_low,
+                "bopo.conditions.lambda_low",
+                conditions.lambda_low.to_string(),
+                "above 0 and at most lambda_high",
+            ),
+            (
+                (0.0..=1.0).contains(&shares),
+                "bopo.conditions.large_calls_share",
+                shares.to_string(),
+                "0 to 1, together with usd_share",
+            ),
+        ];
+        match rules.into_iter().find(|(holds, ..)| !holds) {
+            Some((_, key, found, expected)) => Err(TrainError::Config { key, found, expected }),
+            None => Ok(()),
+        }
+    }
+
+    /// The settings that a variant is trained with.
+    #[must_use]
+    pub fn for_variant(mut self, variant: Variant) -> Self {
+        match variant {
+            Variant::Bopo | Variant::Static | Variant::BopoNoConditioning => {}
+            Variant::Sft => self.bopo.iterations = 0,
+            Variant::Grpo => self.bopo.advantage = Advantage::Grpo,
+            Variant::BopoNoSynthesis => self.sft.epochs = 0,
+            Variant::BopoNoReference => self.bopo.reference_share = 0.0,
+            Variant::BopoNoHardBonus => self.bopo.bonus.hard = 0.0,
+        }
+        self
+    }
+}
+
+fn is_positive(value: f64) -> bool {
+    value.is_finite() && value > 0.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_are_valid() {
+        for variant in Variant::ALL {
+            TrainConfig::default().for_variant(variant).check().unwrap();
+        }
+    }
+
+    #[test]
+    fn a_learning_rate_of_zero_is_refused_by_name() {
+        let mut config = TrainConfig::default();
+        config.bopo.learning_rate = 0.0;
+        assert_eq!(
+            config.check().unwrap_err().to_string(),
+            "optimize.bopo.learning_rate is 0, expected a number above 0"
+        );
+    }
+}

@@ -1,0 +1,136 @@
+//! The log of a training, and its progress on disk, from which it resumes exactly.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use candle_core::Device;
+use serde::{Deserialize, Serialize};
+use tollgate_policy::{CheckpointSpec, RouterNetwork, load_checkpoint, save_checkpoint};
+
+use crate::error::TrainError;
+use crate::optimizer::AdamW;
+
+/// The metrics of one iteration.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub struct IterationMetrics {
+    /// Iteration, from 0.
+    pub iteration: u32,
+    /// Environment steps since the start.
+    pub env_steps: u64,
+    /// Mean reward of the iteration's episodes.
+    pub mean_return: f32,
+    /// Share of solved episodes.
+    pub success_rate: f32,
+    /// Mean cost, in spreads between the boundary policies.
+    pub mean_cost_norm: f32,
+    /// Share of steps that the large model answered.
+    pub large_share: f32,
+    /// The clipped surrogate loss.
+    pub policy_loss: f32,
+    /// The critic's loss; 0 for the group advantages, which have no critic.
+    pub value_loss: f32,
+    /// Mean entropy of the policy, in nats.
+    pub entropy: f32,
+    /// Divergence of the updated policy from the one that acted, in nats (estimated from the chosen actions).
+    pub approx_kl: f32,
+    /// Share of steps whose ratio was clipped.
+    pub clip_fraction: f32,
+    /// Mean norm of the gradient, before it was limited.
+    pub grad_norm: f32,
+    /// Share of the variance of the returns that the critic explains; 0 without a critic.
+    pub explained_variance: f32,
+    /// Step size.
+    pub learning_rate: f32,
+    /// Mean `lambda` of the iteration's episodes.
+    pub lambda_mean: f32,
+}
+
+/// Everything between two iterations that the network does not hold.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Progress {
+    /// Iterations done.
+    pub(crate) iteration: u32,
+    /// Environment steps done.
+    pub(crate) env_steps: u64,
+    /// The settings, as text: progress under other settings is not continued.
+    pub(crate) settings: String,
+    /// The metrics so far.
+    pub(crate) log: Vec<IterationMetrics>,
+}
+
+const PROGRESS_FILE: &str = "progress.json";
+const MOMENTS_FILE: &str = "moments.safetensors";
+
+/// Saves progress beside the earlier one, puts it in place with one rename, and removes the earlier one.
+pub(crate) fn save_progress(
+    directory: &Path,
+    progress: &Progress,
+    spec: &CheckpointSpec,
+    network: &RouterNetwork,
+    optimizer: &AdamW,
+) -> Result<(), TrainError> {
+    let fail =
+        |error: &dyn std::fmt::Display| TrainError::Progress { path: directory.to_owned(), reason: error.to_string() };
+    let temporary = directory.join("progress.new");
+    if temporary.exists() {
+        fs::remove_dir_all(&temporary).map_err(|error| fail(&error))?;
+    }
+    save_checkpoint(&temporary, spec, network)?;
+    optimizer.save(&temporary.join(MOMENTS_FILE)).map_err(|error| fail(&error))?;
+    let text = serde_json::to_string(progress).map_err(|error| fail(&error))?;
+    fs::write(temporary.join(PROGRESS_FILE), text).map_err(|error| fail(&error))?;
+
+    let earlier = saved(directory);
+    fs::rename(&temporary, directory.join(format!("progress-{:06}", progress.iteration)))
+        .map_err(|error| fail(&error))?;
+    for path in earlier {
+        fs::remove_dir_all(path).map_err(|error| fail(&error))?;
+    }
+    Ok(())
+}
+
+/// Puts the newest progress of the same settings into `network` and `optimizer`. `None` when there is none.
+pub(crate) fn load_progress(
+    directory: &Path,
+    settings: &str,
+    network: &RouterNetwork,
+    optimizer: &mut AdamW,
+    device: &Device,
+) -> Result<Option<Progress>, TrainError> {
+    let Some(path) = saved(directory).pop() else { return Ok(None) };
+    let fail = |error: &dyn std::fmt::Display| TrainError::Progress { path: path.clone(), reason: error.to_string() };
+    let text = fs::read_to_string(path.join(PROGRESS_FILE)).map_err(|error| fail(&error))?;
+    let progress: Progress = serde_json::from_str(&text).map_err(|error| fail(&error))?;
+    if progress.settings != settings {
+        return Ok(None);
+    }
+    let (_, saved_network) = load_checkpoint(&path, device)?;
+    for ((_, variable), (_, saved)) in network.variables().iter().zip(saved_network.variables()) {
+        variable.set(saved.as_tensor())?;
+    }
+    optimizer.load(&path.join(MOMENTS_FILE)).map_err(|error| fail(&error))?;
+    Ok(Some(progress))
+}
+
+/// Removes all progress: the training is done.
+pub(crate) fn clear_progress(directory: &Path) -> Result<(), TrainError> {
+    for path in saved(directory) {
+        fs::remove_dir_all(&path).map_err(|error| TrainError::Progress { path, reason: error.to_string() })?;
+    }
+    Ok(())
+}
+
+/// Saved progress, the newest last.
+fn saved(directory: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = fs::read_dir(directory) else { return Vec::new() };
+    let is_progress = |path: &PathBuf| {
+        path.file_name()
+            .and_then(|name| name.to_str())
+            .and_then(|name| name.strip_prefix("progress-"))
+            .is_some_and(|n| n.parse::<u32>().is_ok())
+    };
+    let mut paths: Vec<PathBuf> =
+        entries.filter_map(Result::ok).map(|entry| entry.path()).filter(is_progress).collect();
+    paths.sort();
+    paths
+}
