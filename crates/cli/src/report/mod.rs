@@ -1,30 +1,26 @@
 //! The page of a run: one self-contained HTML file, and two of its plots as files of their own.
 //!
-//! The page computes no statistics. The report stage fills in [`ReportInputs`] (every figure with its interval) and calls
-//! [`write`], which leaves `report.html`, `frontier.svg` and, where caps were played, `caps.svg` in the stage's output directory:
+//! The report stage computes the figures that `summary.json` holds as well. [`gather`] adds what only the page shows (it reads the
+//! stage's other inputs and plays a few evaluated episodes again, because evaluations keep no steps), and [`write`] leaves
+//! `report.html`, `frontier.svg` and, where caps were played, `caps.svg` in the stage's output directory:
 //!
 //! ```ignore
-//! let inputs = ReportInputs { suite, models, policies, frontiers, episodes, .. };
-//! report::write(&inputs, &request.output_dir)?;
-//! ```
-//!
-//! The episodes shown step by step are played anew by the stage, because evaluations keep no steps. Wrap the *learned* policy in a
-//! [`Recorder`] before wrapping that in `BudgetConstrained`, play, and join both with [`Recorder::trace`]:
-//!
-//! ```ignore
-//! let mut recorder = Recorder::new(policy, |policy, context| policy.probabilities(context));
-//! let episode = arena.play(&task, &request, &mut BudgetConstrained::new(&mut recorder, ..))?;
-//! let trace = recorder.trace(&episode, "a hard task under a cap", Some(difficulty));
+//! let inputs = report::gather(&Sources { call, config: &config, arena: &*arena, evaluations: &evaluations, figures: &figures,
+//!     optimum: optimum.as_ref() })?;
+//! report::write(&inputs, &call.request.output_dir)?;
 //! ```
 //!
 //! Empty parts are fine: no operating point, no caps, no training log, no episodes, no taxonomy each show a sentence instead.
 
 mod canvas;
-pub(crate) mod model;
+mod gather;
+mod model;
 mod page;
 mod plots;
 mod policies;
+mod provenance;
 mod recorder;
+mod replay;
 mod theme;
 mod view;
 mod wording;
@@ -39,8 +35,8 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
+pub(crate) use gather::{Sources, gather};
 pub(crate) use model::ReportInputs;
-pub(crate) use recorder::Recorder;
 
 /// The files of a report.
 pub(crate) struct Report {

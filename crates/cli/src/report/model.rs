@@ -55,7 +55,7 @@ pub(crate) struct EvaluationScope {
     pub(crate) n_tasks: usize,
     /// Episodes over all policies and budgets, test and validation.
     pub(crate) n_episodes: usize,
-    /// Trained policies per variant.
+    /// Trained policies of the main variant.
     pub(crate) n_training_seeds: usize,
     /// Level of the intervals, for example 0.95.
     pub(crate) confidence: f64,
@@ -91,6 +91,10 @@ pub(crate) struct OperatingPoint {
     pub(crate) policy_id: String,
     /// Weight of the cost.
     pub(crate) lambda: f64,
+    /// The hard limit.
+    pub(crate) budget: Budget,
+    /// Whether it keeps, on the validation tasks, what was asked of it. Otherwise it is only the best there was.
+    pub(crate) is_met: bool,
     /// Share of tasks solved, 0 to 1.
     pub(crate) success: Interval,
     /// Mean cost of a task, dollars.
@@ -98,9 +102,9 @@ pub(crate) struct OperatingPoint {
     /// Mean calls of the large model in a task.
     pub(crate) mean_large_calls: f64,
     /// Success divided by always-large's.
-    pub(crate) success_of_large: f64,
+    pub(crate) success_of_large: Interval,
     /// Cost divided by always-large's.
-    pub(crate) cost_of_large: f64,
+    pub(crate) cost_of_large: Interval,
     /// Share of the gap between always-small's success and always-large's that is closed.
     pub(crate) gap_recovered: Option<f64>,
 }

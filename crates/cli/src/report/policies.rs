@@ -77,7 +77,7 @@ pub(super) fn policy_label(policy_id: &str, family: &str, main: &str) -> String 
     let stem = if family == "random-mixing" { "random" } else { family };
     match policy_id.strip_prefix(stem).map(|rest| rest.trim_start_matches('-')) {
         Some("") => look.label,
-        Some(parameter) => format!("{} {parameter}", look.label),
+        Some(parameter) => format!("{} {}", look.label, parameter.replace('-', ", ")),
         None => policy_id.to_owned(),
     }
 }

@@ -1,29 +1,25 @@
-//! Remembers what a policy knew and chose at every step, for the step-by-step view.
+//! Remembers what a trained policy knew and chose at every step, for the step-by-step view.
 
+use tollgate_policy::LearnedPolicy;
 use tollgate_rollout::{PolicyError, RoutingContext, RoutingPolicy, Verdict};
 use tollgate_routing::{Difficulty, Episode, NanoUsd, Task, Turn};
 
 use super::model::{EpisodeTrace, OptionTrace, StepTrace};
 
-/// A policy that decides as the one inside it does and remembers its options.
-pub(crate) struct Recorder<P, F> {
-    policy: P,
-    probabilities: F,
+/// A trained policy that decides as ever and remembers its options.
+pub(super) struct Recorder {
+    policy: LearnedPolicy,
     options: Vec<Vec<OptionTrace>>,
 }
 
-impl<P, F> Recorder<P, F>
-where
-    P: RoutingPolicy,
-    F: FnMut(&mut P, &RoutingContext<'_>) -> Option<Vec<f64>>,
-{
-    /// Wraps `policy`. `probabilities` asks it for the probability of each model, small first, where it has such a thing.
-    pub(crate) const fn new(policy: P, probabilities: F) -> Self {
-        Self { policy, probabilities, options: Vec::new() }
+impl Recorder {
+    /// Wraps `policy`.
+    pub(super) const fn new(policy: LearnedPolicy) -> Self {
+        Self { policy, options: Vec::new() }
     }
 
-    /// Joins what was remembered with the episode that was played.
-    pub(crate) fn trace(&self, episode: &Episode, caption: &str, difficulty: Option<Difficulty>) -> EpisodeTrace {
+    /// Joins what was remembered with the episode that was just played.
+    pub(super) fn trace(&self, episode: &Episode, caption: &str, difficulty: Option<Difficulty>) -> EpisodeTrace {
         let steps = episode.steps.iter().zip(&self.options).map(|(step, options)| StepTrace {
             action: step.turn.action.get(),
             options: options.clone(),
@@ -47,25 +43,22 @@ where
     }
 }
 
-impl<P, F> RoutingPolicy for Recorder<P, F>
-where
-    P: RoutingPolicy,
-    F: FnMut(&mut P, &RoutingContext<'_>) -> Option<Vec<f64>>,
-{
+impl RoutingPolicy for Recorder {
     fn begin(&mut self, task: &Task, seed: u64) {
         self.options.clear();
         self.policy.begin(task, seed);
     }
 
     fn decide(&mut self, context: &RoutingContext<'_>) -> Result<Verdict, PolicyError> {
-        let probabilities = (self.probabilities)(&mut self.policy, context);
+        let verdict = self.policy.decide(context)?;
+        let probabilities = self.policy.last_probabilities();
         let options = context.pool.iter().map(|(index, model)| OptionTrace {
             is_allowed: context.allowed.allows(index),
-            probability: probabilities.as_ref().and_then(|all| all.get(index.get()).copied()),
+            probability: probabilities.get(index.get()).copied().map(f64::from),
             worst_case: context.quotes.get(index.get()).map_or(NanoUsd::ZERO, |quote| quote.worst_case(&model.prices)),
         });
         self.options.push(options.collect());
-        self.policy.decide(context)
+        Ok(verdict)
     }
 
     fn settle(&mut self, turn: &Turn) {

@@ -86,7 +86,7 @@ fn decisions_are_explained() {
     check_shows(
         &html,
         &[
-            "with probability 0.78, $0.0192 left",
+            "as the likeliest, 0.78, $0.0192 left",
             "every large call of the cap is used",
             "a large call could cost $0.00350, $0.00",
             "0 large calls left",

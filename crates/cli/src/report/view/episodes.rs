@@ -178,8 +178,8 @@ fn why(step: &StepTrace, account: &Account, n_models: usize) -> String {
         .map(|(position, _)| model_role(position, n_models))
         .collect();
     let mut why = match step.options.get(step.action).and_then(|option| option.probability) {
-        Some(probability) if probability >= 0.5 => format!("with probability {}", number(probability, 2)),
-        Some(probability) => format!("though its probability was only {}", number(probability, 2)),
+        Some(probability) if is_likeliest(step, probability) => format!("as the likeliest, {}", number(probability, 2)),
+        Some(probability) => format!("by chance, its probability {}", number(probability, 2)),
         None => "by the policy".to_owned(),
     };
     if let Some(left) = left {
@@ -189,6 +189,10 @@ fn why(step: &StepTrace, account: &Account, n_models: usize) -> String {
         why += &format!("; the budget ruled out {}", ruled_out.join(" and "));
     }
     why
+}
+
+fn is_likeliest(step: &StepTrace, probability: f64) -> bool {
+    step.options.iter().filter_map(|option| option.probability).all(|other| other <= probability)
 }
 
 fn options(step: &StepTrace, n_models: usize) -> Vec<OptionView> {

@@ -135,30 +135,40 @@ fn headline(inputs: &ReportInputs) -> Headline {
 fn operating_point(inputs: &ReportInputs, point: &OperatingPoint) -> (String, String, Vec<Fact>) {
     let title = format!(
         "{} of always‑large’s success for {} of its cost",
-        percent(point.success_of_large, 1),
-        percent(point.cost_of_large, 0)
+        percent(point.success_of_large.value, 1),
+        percent(point.cost_of_large.value, 0)
     );
+    let chosen = match (point.is_met, point.budget) {
+        (false, _) => {
+            " (the most successful on the validation tasks, where none kept enough of always-large’s success)"
+                .to_owned()
+        }
+        (true, Budget::Unlimited) => " (chosen on the validation tasks)".to_owned(),
+        (true, budget) => {
+            format!(" under a cap of {} (chosen on the validation tasks)", super::wording::budget(budget, None))
+        }
+    };
     let lede = format!(
-        "On {} that training never saw, the router {} at λ = {} (chosen on the validation tasks) chooses a model before every step. \
-         It solves {} of the tasks for {} each.",
+        "On {} that training never saw, the router {} at λ = {}{chosen} chooses a model before every step. It solves {} of the tasks \
+         for {} each.",
         counted(inputs.scope.n_tasks, "task"),
         main_label(&point.policy_id),
         number(point.lambda, 2),
         percent(point.success.value, 1),
         usd(point.mean_cost_usd.value),
     );
-    let level = percent(inputs.scope.confidence, 0);
+    let of_large = |share: &Interval, decimals| {
+        let word = |share| number(share * 100.0, decimals);
+        format!("{}\u{a0}% {} of always\u{2011}large’s", word(share.value), ends(share, word))
+    };
     let mut facts = vec![
-        fact("tasks solved", rate(point.success.value), format!("{level} {}", ends(&point.success, rate))),
-        fact(
-            "mean cost of a task",
-            usd(point.mean_cost_usd.value),
-            format!("{level} {}", ends(&point.mean_cost_usd, usd)),
-        ),
+        fact("tasks solved", rate(point.success.value), of_large(&point.success_of_large, 1)),
+        fact("mean cost of a task", usd(point.mean_cost_usd.value), of_large(&point.cost_of_large, 0)),
         fact("large calls per task", number(point.mean_large_calls, 1), "mean over the test tasks".to_owned()),
     ];
     if let Some(gap) = point.gap_recovered {
-        facts.push(fact("gap recovered", percent(gap, 0), "of the way from always-small to always-large".to_owned()));
+        let note = "of the way from always\u{2011}small to always\u{2011}large";
+        facts.push(fact("gap recovered", percent(gap, 0), note.to_owned()));
     }
     (title, lede, facts)
 }
