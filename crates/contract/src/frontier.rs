@@ -12,7 +12,7 @@ use crate::tasks::{SPLITS, split};
 use crate::{ArtifactKind, ArtifactRow, ContractError};
 
 columns! {
-    FAMILY = "family", Id, required, "", "The policy up to its parameter, for example `random` for `random-0.3`. A frontier belongs to a family.";
+    FAMILY = "family", Id, required, "", "The policy up to its parameter, for example `random-mixing` for `random-0.3`. A frontier belongs to a family.";
     POLICY_ID = "policy_id", Id, required, "", "The policy, as in `evaluations.policy_id`.";
     SPLIT = "split", Id, required, "", "The split that was played: `validation` or `test`.";
     TRAIN_SEED = "train_seed", UInt64, nullable, "", "Seed of the training run that made the policy; null for policies that are not trained and for means over seeds.";

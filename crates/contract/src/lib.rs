@@ -29,6 +29,7 @@ mod check;
 mod column;
 mod decode;
 mod digest;
+pub mod docs;
 mod encode;
 pub mod episodes;
 mod error;
@@ -42,7 +43,7 @@ pub mod steps;
 pub mod tasks;
 pub mod training_log;
 
-pub use check::{Finding, Findings};
+pub use check::{CheckSummary, Checks, Finding, Findings};
 pub use column::{Column, ColumnType};
 pub use digest::{Digest, DigestWriter};
 pub use encode::{budget_kind, shortest_double};
