@@ -41,7 +41,7 @@ pub enum InferenceError {
         /// The episode's seed.
         seed: u64,
         /// Why.
-        source: RolloutError,
+        source: Box<RolloutError>,
     },
     /// No episode to make statistics of.
     #[error("no episodes, expected at least one\nhint: the split has no tasks, or no policy was evaluated")]

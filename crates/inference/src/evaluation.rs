@@ -221,7 +221,7 @@ fn play_block(
             cell: name.to_owned(),
             task: task.id.clone(),
             seed: request.seed,
-            source,
+            source: Box::new(source),
         })?;
         episodes.push(EvaluatedEpisode {
             cell_idx,

@@ -100,7 +100,7 @@ pub fn frontier_area_difference(
     let first = SampledFamily::new(first, boundaries, resamples)?;
     let second = SampledFamily::new(second, boundaries, resamples)?;
     let differences =
-        first.resampled.iter().zip(&second.resampled).map(|(first, second)| first.area() - second.area()).collect();
+        first.in_each.iter().zip(&second.in_each).map(|(first, second)| first.area() - second.area()).collect();
     Ok(resamples.estimate(first.on_all_tasks.area() - second.on_all_tasks.area(), differences))
 }
 
@@ -148,7 +148,7 @@ impl PlacedFamily {
 /// A family's points on all tasks and in each resample.
 struct SampledFamily {
     on_all_tasks: PlacedFamily,
-    resampled: Vec<PlacedFamily>,
+    in_each: Vec<PlacedFamily>,
 }
 
 impl SampledFamily {
@@ -158,7 +158,7 @@ impl SampledFamily {
         resamples: &Resamples,
     ) -> Result<Self, InferenceError> {
         let place = |group: &OutcomeGroup| (group.mean(Metric::CostUsd), group.mean(Metric::Success));
-        let resampled_places = |group: &OutcomeGroup| -> Result<Vec<(f64, f64)>, InferenceError> {
+        let places_of = |group: &OutcomeGroup| -> Result<Vec<(f64, f64)>, InferenceError> {
             group.check(resamples)?;
             let costs = resamples.means(group.per_task(Metric::CostUsd));
             Ok(costs.into_iter().zip(resamples.means(group.per_task(Metric::Success))).collect())
@@ -168,21 +168,21 @@ impl SampledFamily {
             large: place(boundaries.large()),
             own: groups.iter().map(|group| place(group)).collect(),
         };
-        let small = resampled_places(boundaries.small())?;
-        let large = resampled_places(boundaries.large())?;
-        let own: Vec<Vec<(f64, f64)>> = groups.iter().map(|group| resampled_places(group)).collect::<Result<_, _>>()?;
-        let resampled = (0..small.len())
+        let small = places_of(boundaries.small())?;
+        let large = places_of(boundaries.large())?;
+        let own: Vec<Vec<(f64, f64)>> = groups.iter().map(|group| places_of(group)).collect::<Result<_, _>>()?;
+        let in_each = (0..small.len())
             .map(|resample| PlacedFamily {
                 small: small[resample],
                 large: large[resample],
                 own: own.iter().map(|places| places[resample]).collect(),
             })
             .collect();
-        Ok(Self { on_all_tasks, resampled })
+        Ok(Self { on_all_tasks, in_each })
     }
 
     fn estimate(&self, resamples: &Resamples, figure: impl Fn(&PlacedFamily) -> f64) -> Estimate {
-        resamples.estimate(figure(&self.on_all_tasks), self.resampled.iter().map(figure).collect())
+        resamples.estimate(figure(&self.on_all_tasks), self.in_each.iter().map(figure).collect())
     }
 }
 

@@ -103,8 +103,8 @@ pub fn relative_to_large(
     let ratio = |metric: Metric| {
         let own = resamples.means(group.per_task(metric));
         let of_large = resamples.means(large.per_task(metric));
-        let resampled = own.into_iter().zip(of_large).map(|(own, of_large)| own / of_large).collect();
-        resamples.estimate(group.mean(metric) / large.mean(metric), resampled)
+        let ratios = own.into_iter().zip(of_large).map(|(own, of_large)| own / of_large).collect();
+        resamples.estimate(group.mean(metric) / large.mean(metric), ratios)
     };
     Ok(RelativeToLarge { success_of_large: ratio(Metric::Success), cost_of_large: ratio(Metric::CostUsd) })
 }

@@ -22,8 +22,11 @@ pub(crate) fn outcome(is_success: bool, cost_usd: u64) -> EpisodeOutcome {
     }
 }
 
-/// One episode per policy and task. Each policy: its id, lambda, and success and dollars task by task.
-pub(crate) fn table(policies: &[(&str, f32, &[(bool, u64)])]) -> OutcomeTable {
+/// A policy: its id, lambda, and success and dollars task by task.
+pub(crate) type Played<'a> = (&'a str, f32, &'a [(bool, u64)]);
+
+/// One episode per policy and task.
+pub(crate) fn table(policies: &[Played<'_>]) -> OutcomeTable {
     let rows: Vec<(Cell, TaskId, EpisodeOutcome)> = policies
         .iter()
         .flat_map(|(policy_id, lambda, outcomes)| {
