@@ -112,19 +112,15 @@ impl Reservation {
     /// [`LedgerError::AboveReservation`] when the call cost more than was set aside. The excess is then taken from what
     /// is left, down to zero.
     pub fn settle(self, actual: NanoUsd) -> Result<(), LedgerError> {
-        match self.amount.checked_sub(actual) {
-            Some(rest) => {
-                self.remaining.fetch_add(rest.get(), Ordering::AcqRel);
-                Ok(())
-            }
-            None => {
-                let excess = actual - self.amount;
-                let _previous = self.remaining.fetch_update(Ordering::AcqRel, Ordering::Acquire, |remaining| {
-                    Some(remaining.saturating_sub(excess.get()))
-                });
-                Err(LedgerError::AboveReservation { actual, reserved: self.amount })
-            }
+        if let Some(rest) = self.amount.checked_sub(actual) {
+            self.remaining.fetch_add(rest.get(), Ordering::AcqRel);
+            return Ok(());
         }
+        let excess = actual - self.amount;
+        let _previous = self.remaining.fetch_update(Ordering::AcqRel, Ordering::Acquire, |remaining| {
+            Some(remaining.saturating_sub(excess.get()))
+        });
+        Err(LedgerError::AboveReservation { actual, reserved: self.amount })
     }
 
     /// Frees the whole amount: the call was never made.

@@ -1,14 +1,14 @@
 //! Seeds that depend on what they are for, and on nothing else.
 
 /// A seed for `stream`, derived from `seed`. Different streams of one seed are independent for all practical purposes,
-/// and the result is the same on every machine. The mixing function is SplitMix64's finalizer
+/// and the result is the same on every machine. The mixing function is `SplitMix64`'s finalizer
 /// (Steele, Lea and Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014).
 #[must_use]
 pub const fn derive_seed(seed: u64, stream: u64) -> u64 {
     mix(mix(seed.wrapping_add(GOLDEN_RATIO)).wrapping_add(stream.wrapping_add(1).wrapping_mul(GOLDEN_RATIO)))
 }
 
-/// 2^64 divided by the golden ratio: SplitMix64's increment.
+/// 2^64 divided by the golden ratio: `SplitMix64`'s increment.
 const GOLDEN_RATIO: u64 = 0x9E37_79B9_7F4A_7C15;
 
 const fn mix(mut z: u64) -> u64 {

@@ -164,6 +164,7 @@ impl ModelPool {
     }
 
     /// The models with their indices, small first.
+    #[must_use]
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (ModelIndex, &Model)> {
         self.models.iter().enumerate().map(|(position, model)| (ModelIndex::new(position), model))
     }
