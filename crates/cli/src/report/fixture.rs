@@ -64,7 +64,7 @@ pub(crate) fn skill_chain() -> ReportInputs {
     let mut inputs = household();
     inputs.suite = "skill-chain".to_owned();
     inputs.policies.retain(|policy| !matches!(policy.budget, Budget::Usd(_)));
-    for (family, lift) in [("dp-belief", 0.02), ("dp-priv", 0.04)] {
+    for (family, lift) in [("dp-belief", 0.02), ("dp-privileged", 0.04)] {
         let hull = [(0.0052, 0.45 + lift), (0.012, 0.78 + lift), (0.02, 0.83 + lift), (LARGE_COST, 0.84 + lift)];
         inputs.frontiers.push(Frontier {
             family: family.to_owned(),
@@ -72,6 +72,18 @@ pub(crate) fn skill_chain() -> ReportInputs {
             area: around(0.88 + lift, 0.02),
             main_minus_this: Some(around(-lift, 0.01)),
         });
+    }
+    for setting in 0..24_u32 {
+        let place = f64::from(setting) / 24.0;
+        let wave = f64::from(setting * 7 % 24) / 24.0;
+        let id = format!("heuristic-{}-{}-30", setting / 6, setting % 6);
+        inputs.policies.push(policy(
+            &id,
+            "heuristic",
+            Budget::Unlimited,
+            0.5 + 0.28 * place - 0.08 * wave,
+            0.008 + 0.012 * place,
+        ));
     }
     for step in inputs.episodes.iter_mut().flat_map(|episode| &mut episode.steps) {
         step.observation.clear();

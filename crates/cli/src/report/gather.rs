@@ -10,8 +10,8 @@ use tollgate_routing::{BoundaryLabel, Budget, Difficulty, ModelPool, NanoUsd, Pr
 use tollgate_taxonomy::{Boundary, ProbeOutcome, Thresholds, classify};
 
 use super::model::{
-    ArtifactEntry, ClassSpending, ClassSummary, EvaluationScope, Frontier, Interval, ModelEntry, OperatingPoint,
-    PolicySpending, PolicySummary, ReportInputs, TaxonomySummary, TrainingCurve, TrainingPoint,
+    ClassSpending, ClassSummary, EvaluationScope, Frontier, Interval, ModelEntry, OperatingPoint, PolicySpending,
+    PolicySummary, ReportInputs, TaxonomySummary, TrainingCurve, TrainingPoint,
 };
 use super::provenance::Origins;
 use super::replay;

@@ -29,6 +29,8 @@ pub(super) struct Look {
     pub(super) paint: Paint,
     /// Its mark.
     pub(super) marker: Marker,
+    /// Dash and gap of its hull, CSS pixels, where that is drawn in dashes.
+    pub(super) dash: Option<(i32, i32)>,
 }
 
 /// Rivals in their usual order, which fixes their colours from run to run.
@@ -45,23 +47,23 @@ const BASELINES: [(&str, &str); 7] = [
 /// How `family` is shown on a page about `main`.
 pub(super) fn look(family: &str, main: &str) -> Look {
     if family == main {
-        return Look { label: main_label(main), role: Role::Main, paint: Paint::Series(0), marker: Marker::Disc };
+        return Look {
+            label: main_label(main),
+            role: Role::Main,
+            paint: Paint::Series(0),
+            marker: Marker::Disc,
+            dash: None,
+        };
     }
     if let Some(part) = family.strip_prefix(main).and_then(|rest| rest.strip_prefix("-no-")) {
         let label = format!("without {}", part.replace('-', " "));
-        return Look { label, role: Role::Ablation, paint: Paint::Series(8), marker: Marker::Frame };
+        return Look { label, role: Role::Ablation, paint: Paint::Series(8), marker: Marker::Frame, dash: None };
     }
     match family {
         "always-small" => boundary("always small", Marker::Frame),
         "always-large" => boundary("always large", Marker::Square),
-        _ if family.starts_with("dp-") || family.starts_with("optimum") => {
-            let label = match family {
-                "dp-belief" => "belief-state optimum".to_owned(),
-                "dp-priv" | "dp-privileged" => "privileged optimum (bound)".to_owned(),
-                _ => family.replace('-', " "),
-            };
-            Look { label, role: Role::Reference, paint: Paint::Ink, marker: Marker::Plus }
-        }
+        "dp-belief" => reference("belief-state optimum", Marker::Plus, (6, 4)),
+        "dp-privileged" => reference("privileged optimum (bound)", Marker::Cross, (2, 3)),
         _ => baseline(family),
     }
 }
@@ -83,7 +85,11 @@ pub(super) fn policy_label(policy_id: &str, family: &str, main: &str) -> String 
 }
 
 fn boundary(label: &str, marker: Marker) -> Look {
-    Look { label: label.to_owned(), role: Role::Boundary, paint: Paint::Ink, marker }
+    Look { label: label.to_owned(), role: Role::Boundary, paint: Paint::Ink, marker, dash: None }
+}
+
+fn reference(label: &str, marker: Marker, dash: (i32, i32)) -> Look {
+    Look { label: label.to_owned(), role: Role::Reference, paint: Paint::Ink, marker, dash: Some(dash) }
 }
 
 fn baseline(family: &str) -> Look {
@@ -96,6 +102,7 @@ fn baseline(family: &str) -> Look {
         role: Role::Baseline,
         paint: Paint::Series(1 + (number - 1) % (N_SERIES - 2)),
         marker: Marker::ALL[number % Marker::ALL.len()],
+        dash: None,
     }
 }
 

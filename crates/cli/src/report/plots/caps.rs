@@ -3,7 +3,7 @@
 use anyhow::Result;
 use tollgate_routing::Budget;
 
-use super::Plot;
+use super::{Plot, mark};
 use crate::report::canvas::{Align, Canvas, Drawing, Frame, Size, Stroke, draw, range_of};
 use crate::report::model::{PolicySummary, ReportInputs};
 use crate::report::policies::{Look, Role, look};
@@ -111,7 +111,7 @@ pub(in crate::report) fn standalone(inputs: &ReportInputs) -> Result<Option<Draw
         for (position, look) in looks.iter().enumerate() {
             let x = 24.0 + (position % columns) as f64 * 240.0;
             let y = 354.0 + (position / columns) as f64 * 20.0;
-            canvas.marker((x, y), look.marker, look.paint, 5.0)?;
+            mark(canvas, (x, y), look)?;
             canvas.text(&look.label, (x + 14.0, y), Align::Start, Paint::Ink, look.role == Role::Main)?;
         }
         Ok(())

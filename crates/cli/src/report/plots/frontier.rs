@@ -5,7 +5,7 @@ use std::ops::Range;
 use anyhow::Result;
 use tollgate_routing::Budget;
 
-use super::Plot;
+use super::{Plot, mark};
 use crate::report::canvas::{Align, Canvas, Chart, Drawing, Frame, Marker, Size, Stroke, draw, range_of};
 use crate::report::model::{PolicySummary, ReportInputs};
 use crate::report::policies::{Look, Role, look};
@@ -27,7 +27,7 @@ pub(in crate::report) fn standalone(inputs: &ReportInputs) -> Result<Drawing> {
         let mut y = 48.0;
         let x = f64::from(plot.width) + 24.0;
         for look in families(inputs) {
-            canvas.marker((x, y), look.marker, look.paint, 5.0)?;
+            mark(canvas, (x, y), &look)?;
             canvas.text(&look.label, (x + 14.0, y), Align::Start, Paint::Ink, look.role == Role::Main)?;
             y += 22.0;
         }
@@ -67,7 +67,8 @@ fn paint(inputs: &ReportInputs, canvas: &Canvas<'_>, size: Size) -> Result<()> {
     paint_hulls(inputs, &chart, frame.x.end)?;
     for policy in &shown {
         let look = look(&policy.family, &inputs.main_family);
-        paint_policy(canvas, &chart, policy, &look)?;
+        let is_minor = is_crowded(&shown, &policy.family) && !is_corner(inputs, policy);
+        paint_policy(canvas, &chart, policy, &look, is_minor)?;
     }
     paint_labels(inputs, canvas, &chart, &shown)
 }
@@ -106,7 +107,7 @@ fn paint_hulls(inputs: &ReportInputs, chart: &Chart<'_, '_>, right: f64) -> Resu
         let look = look(&frontier.family, &inputs.main_family);
         let stroke = match look.role {
             Role::Main => Stroke::solid(look.paint, 2.5),
-            Role::Reference => Stroke::solid(Paint::Muted, 1.5).dashed(6, 4),
+            Role::Reference => Stroke { dash: look.dash, ..Stroke::solid(Paint::Muted, 1.5) },
             Role::Boundary | Role::Baseline | Role::Ablation => continue,
         };
         // The origin is a corner of every hull (whoever does nothing pays nothing), but it would only stretch the axis.
@@ -119,8 +120,34 @@ fn paint_hulls(inputs: &ReportInputs, chart: &Chart<'_, '_>, right: f64) -> Resu
     Ok(())
 }
 
-fn paint_policy(canvas: &Canvas<'_>, chart: &Chart<'_, '_>, policy: &PolicySummary, look: &Look) -> Result<()> {
+/// Whether a family has so many settings that their intervals would hide each other.
+fn is_crowded(shown: &[&PolicySummary], family: &str) -> bool {
+    shown.iter().filter(|policy| policy.family == family).count() > 10
+}
+
+/// Whether a policy is a corner of its family's hull.
+fn is_corner(inputs: &ReportInputs, policy: &PolicySummary) -> bool {
+    let close = |one: f64, other: f64| (one - other).abs() <= 1e-9 * other.abs();
+    inputs
+        .frontiers
+        .iter()
+        .filter(|frontier| frontier.family == policy.family)
+        .flat_map(|frontier| &frontier.hull)
+        .any(|&(cost, success)| close(cost, policy.mean_cost_usd.value) && close(success, policy.success.value))
+}
+
+/// A minor policy gets a small mark and no interval.
+fn paint_policy(
+    canvas: &Canvas<'_>,
+    chart: &Chart<'_, '_>,
+    policy: &PolicySummary,
+    look: &Look,
+    is_minor: bool,
+) -> Result<()> {
     let (cost, success) = (policy.mean_cost_usd, policy.success);
+    if is_minor {
+        return canvas.marker(chart.at((cost.value, success.value)), look.marker, look.paint, 2.5);
+    }
     let stroke = Stroke::solid(look.paint, 1.0).faint(0.55);
     chart.whisker(cost.value, (success.low, success.high), 0.0, stroke)?;
     let radius = match look.role {

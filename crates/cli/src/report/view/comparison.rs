@@ -14,7 +14,7 @@ use crate::report::wording::{self, count, counted, number, percent, rate, usd};
 
 /// What the frontier plot shows.
 pub(in crate::report) const FRONTIER_TITLE: &str =
-    "Success against mean cost of a task, for every policy without a cap. Whiskers are bootstrap intervals over tasks.";
+    "Success against mean cost of a task for every policy. Whiskers are bootstrap intervals over tasks.";
 /// What the plot of the caps shows.
 pub(in crate::report) const CAPS_TITLE: &str =
     "Success under hard caps, grouped by cap. Whiskers are bootstrap intervals over tasks.";
