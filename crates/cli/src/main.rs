@@ -1,1 +1,78 @@
-fn main() {}
+//! The pipeline's stages as programs, and what a person needs around them.
+//!
+//! This is the composition root: it reads configs and artifacts, joins the crates below it, and writes artifacts. It holds
+//! no algorithm of its own.
+
+mod arena;
+mod args;
+mod artifact;
+mod commands;
+mod config;
+mod failure;
+mod figures;
+mod optimum;
+mod output;
+mod play;
+mod progress;
+mod report;
+mod stage_call;
+mod stages;
+mod summary;
+mod validation;
+
+use std::io::IsTerminal;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::Parser;
+use tollgate_contract::Slot;
+use tracing_subscriber::EnvFilter;
+
+use crate::args::{Cli, Command};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    start_logging();
+    match start_threads(cli.threads).and_then(|()| run(cli.command)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => failure::report(&error),
+    }
+}
+
+fn run(command: Command) -> anyhow::Result<()> {
+    match command {
+        Command::Simulate(args) => stages::run(&args.stage, args.inputs(), Slot::Simulate),
+        Command::Classify(args) => stages::run(&args.stage, args.inputs(), Slot::Classify),
+        Command::Synthesize(args) => stages::run(&args.stage, args.inputs(), Slot::Synthesize),
+        Command::Optimize(args) => stages::run(&args.stage, args.inputs(), Slot::Optimize),
+        Command::Evaluate(args) => stages::run(&args.stage, args.inputs(), Slot::Evaluate),
+        Command::Report(args) => stages::run(&args.stage, args.inputs(), Slot::Report),
+        Command::Stages(args) => commands::stages::run(&args),
+        Command::Validate(args) => commands::validate::run(&args),
+        Command::CheckConfig(args) => commands::check_config::run(&args),
+        Command::ContractDocs(args) => commands::contract_docs::run(&args),
+        Command::Tasks(args) => commands::tasks::run(&args),
+        Command::Calibrate(args) => commands::calibrate::run(&args),
+        Command::Inspect(args) => commands::inspect::run(&args),
+        Command::Bench(args) => commands::bench::run(&args),
+    }
+}
+
+/// Structured logs on stderr; `TOLLGATE_LOG` filters them.
+fn start_logging() {
+    let filter = EnvFilter::try_from_env("TOLLGATE_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_target(false)
+        .init();
+}
+
+fn start_threads(n_threads: Option<u16>) -> anyhow::Result<()> {
+    let Some(n_threads) = n_threads else { return Ok(()) };
+    rayon::ThreadPoolBuilder::new()
+        .num_threads(usize::from(n_threads))
+        .build_global()
+        .context("the threads cannot be started\nhint: ask for fewer with --threads")
+}

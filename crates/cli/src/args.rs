@@ -1,0 +1,284 @@
+//! The command line: what `tollgate --help` teaches.
+
+use std::path::PathBuf;
+
+use clap::{ArgGroup, Args, Parser, Subcommand};
+use tollgate_contract::{ArtifactKind, ProductKind};
+
+/// Decides, before every step of an agent's task, which model answers it: the pipeline's stages as programs.
+///
+/// The stages run in this order: simulate, classify, synthesize, optimize, evaluate, report. `cargo xtask pipeline` plans
+/// and runs them; each also works by hand.
+#[derive(Debug, Parser)]
+#[command(name = "tollgate", version, max_term_width = 110, after_help = EXIT_CODES)]
+pub(crate) struct Cli {
+    /// Threads to work with; results do not depend on it. Default: all cores.
+    #[arg(long, global = true, value_name = "N", env = "TOLLGATE_THREADS", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) threads: Option<u16>,
+
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+const EXIT_CODES: &str = "Exit codes: 0 done, 2 bad input or config, 1 any other failure.
+Logs go to stderr (set TOLLGATE_LOG=debug for more), data to stdout.";
+
+/// Every subcommand.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Play the boundary probes and the mixed sweep on the train tasks.
+    #[command(after_help = "Example:
+  tollgate simulate --config configs/household.toml --tasks datasets/tasks/household.parquet --out runs/mine/simulate")]
+    Simulate(SimulateArgs),
+    /// Sort the train tasks into easy, hard and intractable by their probes.
+    #[command(after_help = "Example:
+  tollgate classify --episodes runs/mine/simulate/episodes.parquet --out runs/mine/classify")]
+    Classify(ClassifyArgs),
+    /// Turn difficulties and rollouts into steps worth imitating.
+    #[command(after_help = "Example:
+  tollgate synthesize --run-dir runs/mine --out runs/mine/synthesize")]
+    Synthesize(SynthesizeArgs),
+    /// Train the routers: SFT warm start, then boundary-guided policy optimization.
+    #[command(after_help = "Example:
+  tollgate optimize --run-dir runs/mine --sft-examples my_examples.parquet --out runs/mine/optimize")]
+    Optimize(OptimizeArgs),
+    /// Play every policy under every budget on the validation and the test tasks.
+    #[command(after_help = "Example:
+  tollgate evaluate --run-dir runs/mine --out runs/mine/evaluate")]
+    Evaluate(EvaluateArgs),
+    /// Write report.html and summary.json.
+    #[command(after_help = "Example:
+  tollgate report --run-dir runs/mine --out runs/mine/report")]
+    Report(ReportArgs),
+    /// List the stages with their versions, inputs and outputs.
+    Stages(StagesArgs),
+    /// Check a stage's output directory against the contract, and write its manifest.
+    Validate(ValidateArgs),
+    /// Check a config file, its model pool included, without running anything.
+    CheckConfig(CheckConfigArgs),
+    /// Write, or check, the documentation that is generated from the artifact contract.
+    ContractDocs(ContractDocsArgs),
+    /// Make a task set from a seed.
+    Tasks(TasksArgs),
+    /// Measure whether the simulated models behave as real logs do.
+    Calibrate(CalibrateArgs),
+    /// Show an artifact: schema, footer keys and first rows.
+    Inspect(InspectArgs),
+    /// Measure the hot paths: environment steps, decisions, training steps.
+    Bench(BenchArgs),
+}
+
+/// What every stage takes: a request from a host, or flags from a person.
+#[derive(Debug, Args)]
+#[command(group(ArgGroup::new("by_hand").multiple(true).conflicts_with("request")))]
+pub(crate) struct StageArgs {
+    /// Stage request of a host, as JSON. All other flags are for use by hand.
+    #[arg(long, value_name = "FILE", required_unless_present = "out")]
+    pub(crate) request: Option<PathBuf>,
+    /// Directory to write; it appears only when everything in it is complete and valid.
+    #[arg(long, value_name = "DIR", group = "by_hand")]
+    pub(crate) out: Option<PathBuf>,
+    /// Experiment config. Default: configs/household.toml.
+    #[arg(long, value_name = "FILE", group = "by_hand")]
+    pub(crate) config: Option<PathBuf>,
+    /// Seed of every chance event, instead of the config's.
+    #[arg(long, value_name = "N", group = "by_hand")]
+    pub(crate) seed: Option<u64>,
+    /// Directory of a pipeline's run: where to find the inputs that no flag names.
+    #[arg(long, value_name = "DIR", group = "by_hand")]
+    pub(crate) run_dir: Option<PathBuf>,
+}
+
+macro_rules! stage_args {
+    ($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident: $kind:expr,)+ }) => {
+        $(#[$doc])*
+        #[derive(Debug, Args)]
+        pub(crate) struct $name {
+            #[command(flatten)]
+            pub(crate) stage: StageArgs,
+            $(
+                $(#[$field_doc])*
+                #[arg(long, value_name = "PATH", group = "by_hand", help_heading = "Inputs")]
+                pub(crate) $field: Option<PathBuf>,
+            )+
+        }
+
+        impl $name {
+            /// The inputs that flags name.
+            pub(crate) fn inputs(&self) -> Vec<(ProductKind, PathBuf)> {
+                [$(($kind, self.$field.clone()),)+].into_iter().filter_map(|(kind, path)| Some((kind, path?))).collect()
+            }
+        }
+    };
+}
+
+stage_args! {
+    /// Flags of `simulate`.
+    SimulateArgs {
+        /// Task set. Default: the config's.
+        tasks: ProductKind::Artifact(ArtifactKind::Tasks),
+    }
+}
+
+stage_args! {
+    /// Flags of `classify`.
+    ClassifyArgs {
+        /// Episodes of the boundary probes.
+        episodes: ProductKind::Artifact(ArtifactKind::Episodes),
+    }
+}
+
+stage_args! {
+    /// Flags of `synthesize`.
+    SynthesizeArgs {
+        /// Episodes of probes and sweep.
+        episodes: ProductKind::Artifact(ArtifactKind::Episodes),
+        /// Their steps.
+        steps: ProductKind::Artifact(ArtifactKind::Steps),
+        /// Boundary labels.
+        labels: ProductKind::Artifact(ArtifactKind::BoundaryLabels),
+    }
+}
+
+stage_args! {
+    /// Flags of `optimize`.
+    OptimizeArgs {
+        /// Task set. Default: the config's.
+        tasks: ProductKind::Artifact(ArtifactKind::Tasks),
+        /// Episodes that the SFT examples come from.
+        episodes: ProductKind::Artifact(ArtifactKind::Episodes),
+        /// Their steps.
+        steps: ProductKind::Artifact(ArtifactKind::Steps),
+        /// Boundary labels.
+        labels: ProductKind::Artifact(ArtifactKind::BoundaryLabels),
+        /// SFT examples.
+        sft_examples: ProductKind::Artifact(ArtifactKind::SftExamples),
+    }
+}
+
+stage_args! {
+    /// Flags of `evaluate`.
+    EvaluateArgs {
+        /// Task set. Default: the config's.
+        tasks: ProductKind::Artifact(ArtifactKind::Tasks),
+        /// Boundary labels.
+        labels: ProductKind::Artifact(ArtifactKind::BoundaryLabels),
+        /// Directory of the trained policies.
+        checkpoint: ProductKind::Checkpoint,
+    }
+}
+
+stage_args! {
+    /// Flags of `report`.
+    ReportArgs {
+        /// Task set. Default: the config's.
+        tasks: ProductKind::Artifact(ArtifactKind::Tasks),
+        /// Episodes of probes and sweep.
+        episodes: ProductKind::Artifact(ArtifactKind::Episodes),
+        /// Their steps.
+        steps: ProductKind::Artifact(ArtifactKind::Steps),
+        /// Boundary labels.
+        labels: ProductKind::Artifact(ArtifactKind::BoundaryLabels),
+        /// SFT examples.
+        sft_examples: ProductKind::Artifact(ArtifactKind::SftExamples),
+        /// Directory of the trained policies.
+        checkpoint: ProductKind::Checkpoint,
+        /// Training log.
+        training_log: ProductKind::Artifact(ArtifactKind::TrainingLog),
+        /// Evaluated episodes. Steps of sample episodes are looked for beside the file.
+        evaluations: ProductKind::Artifact(ArtifactKind::Evaluations),
+        /// Frontier points.
+        frontier: ProductKind::Artifact(ArtifactKind::Frontier),
+    }
+}
+
+/// Flags of `stages`.
+#[derive(Debug, Args)]
+pub(crate) struct StagesArgs {
+    /// As JSON, for programs.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Flags of `validate`.
+#[derive(Debug, Args)]
+pub(crate) struct ValidateArgs {
+    /// The request that the stage answered.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) request: PathBuf,
+    /// The directory that the stage wrote.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) dir: PathBuf,
+}
+
+/// Flags of `check-config`.
+#[derive(Debug, Args)]
+pub(crate) struct CheckConfigArgs {
+    /// Experiment config.
+    #[arg(value_name = "FILE")]
+    pub(crate) config: PathBuf,
+}
+
+/// Flags of `contract-docs`.
+#[derive(Debug, Args)]
+pub(crate) struct ContractDocsArgs {
+    /// Only compare; fail when a page is missing or out of date.
+    #[arg(long)]
+    pub(crate) check: bool,
+    /// Directory of the pages.
+    #[arg(value_name = "DIR")]
+    pub(crate) dir: PathBuf,
+}
+
+/// Flags of `tasks`.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:
+  tollgate tasks --suite household --seed 1 --out datasets/tasks")]
+pub(crate) struct TasksArgs {
+    /// Environment to make tasks for: `household` or `skill-chain`.
+    #[arg(long)]
+    pub(crate) suite: String,
+    /// Seed of the task set.
+    #[arg(long, default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// Directory to write `<suite>.parquet` into.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: PathBuf,
+    /// Number of train, validation and test tasks. Default: the suite's own.
+    #[arg(long, num_args = 3, value_names = ["TRAIN", "VALIDATION", "TEST"])]
+    pub(crate) counts: Option<Vec<u32>>,
+}
+
+/// Flags of `calibrate`.
+#[derive(Debug, Args)]
+pub(crate) struct CalibrateArgs {
+    /// Experiment config whose pool and task set are measured.
+    #[arg(long, value_name = "FILE", default_value = "configs/household.toml")]
+    pub(crate) config: PathBuf,
+    /// As JSON, for programs.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Flags of `inspect`.
+#[derive(Debug, Args)]
+pub(crate) struct InspectArgs {
+    /// Artifact file.
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// Rows to show.
+    #[arg(long, default_value_t = 5, value_name = "N")]
+    pub(crate) rows: usize,
+}
+
+/// Flags of `bench`.
+#[derive(Debug, Args)]
+pub(crate) struct BenchArgs {
+    /// Repetitions of each measurement; the median is shown.
+    #[arg(long, default_value_t = 7, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1000))]
+    pub(crate) repetitions: u16,
+    /// As JSON, for programs.
+    #[arg(long)]
+    pub(crate) json: bool,
+}

@@ -1,0 +1,198 @@
+//! `tollgate bench`: the hot paths, each on one core, as medians of several repetitions.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use anyhow::Context;
+use candle_core::{D, Device};
+use serde::Serialize;
+use tollgate_environment::household::{self, SplitCounts};
+use tollgate_environment::skill_chain::{self, SkillChainArena, TaskCounts};
+use tollgate_inference::RandomMixing;
+use tollgate_policy::{Choice, FeatureConfig, LearnedPolicy, NetworkShape, RouterNetwork};
+use tollgate_rollout::{Arena, CallQuote, RolloutRequest, RoutingContext, RoutingPolicy};
+use tollgate_routing::{Budget, BudgetView, EpisodeId, ModelPool, Observation, Task};
+
+use crate::arena::open_household;
+use crate::args::BenchArgs;
+use crate::config::ExperimentConfig;
+use crate::output;
+
+/// Width of the measured network's hidden layers, as trained by default.
+const N_HIDDEN: usize = 128;
+/// Rows of a training step.
+const BATCH: usize = 512;
+/// Decisions per repetition.
+const N_DECISIONS: u32 = 5_000;
+/// Training steps per repetition.
+const N_TRAINING_STEPS: u32 = 10;
+
+/// One figure.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+struct Measurement {
+    name: &'static str,
+    value: f64,
+    unit: &'static str,
+    target: Option<&'static str>,
+}
+
+/// Runs the command.
+pub(crate) fn run(args: &BenchArgs) -> anyhow::Result<()> {
+    let n = usize::from(args.repetitions);
+    let measurements = [
+        Measurement {
+            name: "household, simulated models included",
+            value: household_steps_per_second(n)?,
+            unit: "steps/s on one core",
+            target: Some("at least 100,000"),
+        },
+        Measurement {
+            name: "skill-chain",
+            value: skill_chain_steps_per_second(n)?,
+            unit: "steps/s on one core",
+            target: None,
+        },
+        Measurement {
+            name: "decision, features and network, 2 kB observation",
+            value: decision_micros(n)?,
+            unit: "us",
+            target: Some("at most 100"),
+        },
+        Measurement { name: "training step, batch of 512", value: training_step_millis(n)?, unit: "ms", target: None },
+    ];
+    if args.json {
+        return output::print_json(&measurements);
+    }
+    let mut table = output::table(["measured", "median", "unit", "target"]);
+    for one in measurements {
+        let target = one.target.unwrap_or_default().to_owned();
+        table.add_row([one.name.to_owned(), format!("{:.1}", one.value), one.unit.to_owned(), target]);
+    }
+    output::print_table(&table)
+}
+
+fn household_steps_per_second(n_repetitions: usize) -> anyhow::Result<f64> {
+    let arena = open_household(&ExperimentConfig::default())?;
+    let tasks = household::generate_tasks(1, SplitCounts { train: 60, validation: 0, test: 0 })?;
+    steps_per_second(&arena, &tasks, n_repetitions)
+}
+
+fn skill_chain_steps_per_second(n_repetitions: usize) -> anyhow::Result<f64> {
+    let tasks = skill_chain::generate_tasks(1, TaskCounts { train: 500, validation: 0, test: 0 });
+    steps_per_second(&SkillChainArena::new()?, &tasks, n_repetitions)
+}
+
+/// Steps per second of a policy that costs next to nothing itself, on this thread alone.
+fn steps_per_second(arena: &dyn Arena, tasks: &[Task], n_repetitions: usize) -> anyhow::Result<f64> {
+    let mut policy = RandomMixing::of_boundaries(0.5, arena.pool().len())?;
+    median(n_repetitions, |repetition| {
+        let started = Instant::now();
+        let mut n_steps = 0;
+        for task in tasks {
+            let request = RolloutRequest {
+                episode_id: EpisodeId::new("bench"),
+                policy_id: "random-0.5".into(),
+                seed: repetition as u64,
+                lambda: 0.0,
+                budget: Budget::Unlimited,
+            };
+            n_steps += arena.play(task, &request, &mut policy)?.steps.len();
+        }
+        Ok(n_steps as f64 / started.elapsed().as_secs_f64())
+    })
+}
+
+/// Microseconds per decision of a learned policy late in an episode.
+fn decision_micros(n_repetitions: usize) -> anyhow::Result<f64> {
+    let arena = open_household(&ExperimentConfig::default())?;
+    let tasks = household::generate_tasks(1, SplitCounts { train: 1, validation: 0, test: 0 })?;
+    let task = tasks.first().context("no household task")?;
+    let features = FeatureConfig::text(arena.pool().len(), 10_000_000);
+    let shape = NetworkShape { n_features: features.n_features(), n_hidden: N_HIDDEN, n_models: arena.pool().len() };
+    let network = Arc::new(RouterNetwork::new(shape, 1, &Device::Cpu)?.freeze()?);
+    let mut policy = LearnedPolicy::new("bench", network, features, Choice::Greedy);
+    let observation = long_observation();
+    let quotes =
+        vec![CallQuote { prompt_tokens: 2_000, max_output_tokens: 100, ..CallQuote::default() }; arena.pool().len()];
+    median(n_repetitions, |_| {
+        policy.begin(task, 1);
+        let started = Instant::now();
+        for _ in 0..N_DECISIONS {
+            policy.decide(&context(task, &observation, arena.pool(), &quotes))?;
+        }
+        Ok(started.elapsed().as_secs_f64() * 1e6 / f64::from(N_DECISIONS))
+    })
+}
+
+fn context<'a>(
+    task: &'a Task,
+    observation: &'a Observation,
+    pool: &'a ModelPool,
+    quotes: &'a [CallQuote],
+) -> RoutingContext<'a> {
+    RoutingContext {
+        task,
+        turns: &[],
+        observation,
+        pool,
+        quotes,
+        budget: BudgetView { lambda: 0.3, ..BudgetView::default() },
+        allowed: pool.all(),
+    }
+}
+
+/// Two kilobytes of words that differ.
+fn long_observation() -> Observation {
+    let mut text = String::new();
+    for number in 0.. {
+        if text.len() >= 2_000 {
+            break;
+        }
+        text.push_str("On the shelf ");
+        text.push_str(&number.to_string());
+        text.push_str(" you see a mug, a plate and a key. ");
+    }
+    Observation::from_text(text)
+}
+
+/// Milliseconds per forward pass, backward pass and update on a batch.
+fn training_step_millis(n_repetitions: usize) -> anyhow::Result<f64> {
+    let features = FeatureConfig::text(2, 10_000_000);
+    let shape = NetworkShape { n_features: features.n_features(), n_hidden: N_HIDDEN, n_models: 2 };
+    let network = RouterNetwork::new(shape, 1, &Device::Cpu)?;
+    let values: Vec<f32> = (0..BATCH * shape.n_features).map(|index| (index % 7) as f32 / 7.0).collect();
+    let batch = candle_core::Tensor::from_vec(values, (BATCH, shape.n_features), &Device::Cpu)?;
+    median(n_repetitions, |_| {
+        let started = Instant::now();
+        for _ in 0..N_TRAINING_STEPS {
+            let loss = network.logits(&batch)?.exp()?.sum(D::Minus1)?.log()?.mean_all()?;
+            let gradients = loss.backward()?;
+            for (_, variable) in network.variables() {
+                if let Some(gradient) = gradients.get(variable.as_tensor()) {
+                    variable.set(&(variable.as_tensor() - (gradient * 1e-4)?)?)?;
+                }
+            }
+        }
+        Ok(started.elapsed().as_secs_f64() * 1e3 / f64::from(N_TRAINING_STEPS))
+    })
+}
+
+/// The median of `n` measurements, after one that only warms up.
+fn median(n: usize, mut measure: impl FnMut(usize) -> anyhow::Result<f64>) -> anyhow::Result<f64> {
+    measure(0)?;
+    let mut values = (0..n).map(&mut measure).collect::<anyhow::Result<Vec<f64>>>()?;
+    values.sort_by(f64::total_cmp);
+    let middle = values.len() / 2;
+    Ok(if values.len() % 2 == 1 { values[middle] } else { f64::midpoint(values[middle - 1], values[middle]) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_median_leaves_out_the_warm_up() {
+        let mut values = [99.0, 3.0, 1.0, 2.0].into_iter();
+        assert_eq!(median(3, |_| Ok(values.next().unwrap())).unwrap(), 2.0);
+    }
+}

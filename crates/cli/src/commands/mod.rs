@@ -1,0 +1,10 @@
+//! What a person needs around the stages.
+
+pub(crate) mod bench;
+pub(crate) mod calibrate;
+pub(crate) mod check_config;
+pub(crate) mod contract_docs;
+pub(crate) mod inspect;
+pub(crate) mod stages;
+pub(crate) mod tasks;
+pub(crate) mod validate;

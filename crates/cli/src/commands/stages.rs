@@ -1,0 +1,57 @@
+//! `tollgate stages`: what there is to fill the slots with.
+
+use serde::Serialize;
+use tollgate_contract::{CONTRACT_VERSION, ProductKind, Slot};
+
+use crate::args::StagesArgs;
+use crate::output;
+
+/// The built-in stages, for hosts.
+#[derive(Debug, Serialize)]
+struct StageList {
+    contract_version: u32,
+    stages: Vec<StageInfo>,
+}
+
+/// One built-in stage.
+#[derive(Debug, Serialize)]
+struct StageInfo {
+    slot: &'static str,
+    version: u32,
+    inputs: Vec<&'static str>,
+    outputs: Vec<OutputInfo>,
+}
+
+/// One thing that a stage writes.
+#[derive(Debug, Serialize)]
+struct OutputInfo {
+    kind: &'static str,
+    path: &'static str,
+}
+
+/// Runs the command.
+pub(crate) fn run(args: &StagesArgs) -> anyhow::Result<()> {
+    let stages: Vec<StageInfo> = Slot::ALL.into_iter().map(stage).collect();
+    if args.json {
+        return output::print_json(&StageList { contract_version: CONTRACT_VERSION, stages });
+    }
+    let mut table = output::table(["slot", "version", "reads", "writes"]);
+    for stage in stages {
+        let outputs: Vec<&str> = stage.outputs.iter().map(|output| output.path).collect();
+        table.add_row([stage.slot.to_owned(), stage.version.to_string(), stage.inputs.join(", "), outputs.join(", ")]);
+    }
+    output::print_table(&table)
+}
+
+fn stage(slot: Slot) -> StageInfo {
+    StageInfo {
+        slot: slot.as_str(),
+        version: slot.stage_version(),
+        inputs: slot.inputs().iter().map(|kind| kind.as_str()).collect(),
+        outputs: slot.outputs().iter().map(output_info).collect(),
+    }
+}
+
+fn output_info(kind: &ProductKind) -> OutputInfo {
+    OutputInfo { kind: kind.as_str(), path: kind.file_name() }
+}

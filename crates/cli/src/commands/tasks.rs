@@ -1,0 +1,46 @@
+//! `tollgate tasks`: a task set from a seed.
+
+use std::fs;
+
+use anyhow::Context;
+use tollgate_contract::TaskRow;
+use tollgate_environment::{household, skill_chain};
+
+use crate::args::TasksArgs;
+use crate::artifact;
+use crate::config::Suite;
+use crate::failure::OrBadInput;
+use crate::output;
+
+/// Runs the command.
+pub(crate) fn run(args: &TasksArgs) -> anyhow::Result<()> {
+    let suite = Suite::parse(&args.suite)?;
+    let tasks = generate(suite, args.seed, args.counts.as_deref())?;
+    fs::create_dir_all(&args.out).with_context(|| format!("{}: cannot be created", args.out.display()))?;
+    let path = args.out.join(format!("{}.parquet", suite.as_str()));
+    let n_tasks = artifact::write_rows(&path, tasks)?;
+    output::print(&format!("{}: {n_tasks} tasks\n", path.display()))
+}
+
+fn generate(suite: Suite, seed: u64, counts: Option<&[u32]>) -> anyhow::Result<Vec<TaskRow>> {
+    match suite {
+        Suite::Household => {
+            let counts = match counts {
+                Some(&[train, validation, test]) => household::SplitCounts { train, validation, test },
+                _ => household::SplitCounts::default(),
+            };
+            household::generate_tasks(seed, counts).or_bad_input()
+        }
+        Suite::SkillChain => {
+            let counts = match counts {
+                Some(&[train, validation, test]) => skill_chain::TaskCounts {
+                    train: train as usize,
+                    validation: validation as usize,
+                    test: test as usize,
+                },
+                _ => skill_chain::TaskCounts::default(),
+            };
+            Ok(skill_chain::generate_tasks(seed, counts))
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! The model pool's file: ids and prices in dollars per million tokens, as providers list them.
+
+use std::path::Path;
+
+use serde::Deserialize;
+use tollgate_routing::{Model, ModelPool, Prices};
+
+use super::strict::read_toml;
+use crate::failure::{OrBadInput, bad_input};
+
+/// The file as written.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PoolFile {
+    /// The models, ordered by price: the first is `small`, the last is `large`.
+    pub(crate) models: Vec<ModelEntry>,
+}
+
+/// One model of the pool. No price of a prompt or an answer has a default: a forgotten one would be a free model.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ModelEntry {
+    /// The name that its endpoint knows it by.
+    pub(crate) id: String,
+    /// Price of a million prompt tokens.
+    pub(crate) input_usd_per_million: f64,
+    /// Price of a million prompt tokens that are read from the prompt cache.
+    pub(crate) cached_input_usd_per_million: f64,
+    /// Price of a million prompt tokens that are written to the prompt cache; the input price where the provider does not
+    /// bill that apart.
+    pub(crate) cache_write_usd_per_million: Option<f64>,
+    /// Price of a million generated tokens.
+    pub(crate) output_usd_per_million: f64,
+    /// How it behaves where models are simulated: `small`, `medium` or `large`.
+    pub(crate) simulated_profile: Option<String>,
+}
+
+impl PoolFile {
+    /// Reads the file at `path`.
+    pub(crate) fn open(path: &Path) -> anyhow::Result<Self> {
+        let origin = path.display().to_string();
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| {
+                anyhow::anyhow!("{origin}: {error}\nhint: `experiment.pool` names the pool; datasets/pools/ holds some")
+            })
+            .or_bad_input()?;
+        read_toml(&origin, &text)
+    }
+
+    /// The pool that the file describes; `origin` names the file in errors.
+    pub(crate) fn pool(&self, origin: &str) -> anyhow::Result<ModelPool> {
+        let models = self.models.iter().map(ModelEntry::model).collect::<Result<_, _>>();
+        let models = models.map_err(|error| bad_input(format!("{origin}: {error}")))?;
+        ModelPool::new(models).map_err(|error| bad_input(format!("{origin}: {error}")))
+    }
+}
+
+impl ModelEntry {
+    fn model(&self) -> Result<Model, String> {
+        let prices = Prices::per_million_usd(
+            self.input_usd_per_million,
+            self.cached_input_usd_per_million,
+            self.cache_write_usd_per_million.unwrap_or(self.input_usd_per_million),
+            self.output_usd_per_million,
+        );
+        let prices = prices.map_err(|error| format!("model `{}`: {error}", self.id))?;
+        Model::new(&self.id, prices).map_err(|error| error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SMALL: &str = "[[models]]\nid = \"small\"\ninput_usd_per_million = 0.4\ncached_input_usd_per_million = 0.1\n\
+                         output_usd_per_million = 1.6\n";
+
+    fn read_pool(prices_of_large: &str) -> anyhow::Result<ModelPool> {
+        let text = format!("{SMALL}[[models]]\nid = \"large\"\n{prices_of_large}");
+        read_toml::<PoolFile>("p.toml", &text)?.pool("p.toml")
+    }
+
+    #[track_caller]
+    fn check_refused(prices_of_large: &str, expected_start: &str) {
+        let message = read_pool(prices_of_large).unwrap_err().to_string();
+        assert!(message.starts_with(expected_start), "{message}");
+    }
+
+    const PROMPT: &str = "input_usd_per_million = 2.0\ncached_input_usd_per_million = 0.5\n";
+
+    #[test]
+    fn a_price_per_million_dollars_is_nano_dollars_per_token() {
+        let pool = read_pool(&format!("{PROMPT}output_usd_per_million = 8")).unwrap();
+        let prices = pool.model(pool.large()).prices;
+        assert_eq!((prices.input.get(), prices.cached_input.get(), prices.output.get()), (2_000, 500, 8_000));
+        assert_eq!(prices.cache_write, prices.input);
+    }
+
+    #[test]
+    fn a_missing_price_is_refused() {
+        check_refused(PROMPT, "p.toml: `models[1]`: missing field `output_usd_per_million`");
+    }
+
+    #[test]
+    fn a_negative_or_zero_price_is_refused() {
+        check_refused(&format!("{PROMPT}output_usd_per_million = -8"), "p.toml: model `large`: price `output` is $-8");
+        check_refused(&format!("{PROMPT}output_usd_per_million = 0"), "p.toml: model `large` has no price");
+    }
+}

@@ -1,0 +1,186 @@
+//! `evaluate`: every policy under every budget, on the validation and the test tasks.
+
+mod frontier_rows;
+pub(crate) mod learned;
+mod plan;
+mod players;
+mod references;
+
+use std::path::Path;
+
+use tollgate_contract::{ArtifactKind, BoundaryLabelRow, EpisodeRow, EvaluationRow, ProductKind, TaskRow};
+use tollgate_inference::{Cell, EvaluatedEpisode, EvaluationPlan, InferenceError, evaluate};
+use tollgate_rollout::{Arena, PolicyError, RolloutError, derive_seed};
+use tollgate_routing::{NanoUsd, Split, Task};
+use tollgate_trajectory::ArtifactWriter;
+
+use self::players::{Player, Players};
+use crate::arena::open_arena;
+use crate::artifact::{self, blame};
+use crate::config::{EvaluateConfig, Suite};
+use crate::failure::{bad_input, blame_input};
+use crate::progress;
+use crate::stage_call::StageCall;
+
+/// Keeps the stage's chance events apart from those of other stages.
+const EVALUATE_STREAM: u64 = 0x4556_414C;
+
+/// All episodes of one split.
+struct PlayedSplit {
+    split: Split,
+    tasks: Vec<Task>,
+    episodes: Vec<EvaluatedEpisode>,
+}
+
+/// Runs the stage.
+pub(crate) fn run(call: &StageCall) -> anyhow::Result<()> {
+    let config = call.table.read::<EvaluateConfig>()?;
+    config.check()?;
+    let arena = open_arena(&call.experiment)?;
+    let tasks: Vec<TaskRow> = artifact::read_rows(call.input(ArtifactKind::Tasks)?)?;
+    let players = players(call, &config, &*arena, &tasks)?;
+    let cells = plan::cells(&players, &config, large_cost(call)?);
+
+    let mut played = Vec::new();
+    for split in [Split::Validation, Split::Test] {
+        let (n_episodes, max_tasks) = match split {
+            Split::Validation => (config.n_validation_episodes, config.max_validation_tasks),
+            Split::Train | Split::Test => (config.n_test_episodes, config.max_test_tasks),
+        };
+        let tasks = of_split(&tasks, split, max_tasks);
+        played.push(play(
+            call,
+            &*arena,
+            &players,
+            &cells,
+            PlayedSplit { split, tasks, episodes: Vec::new() },
+            n_episodes,
+        )?);
+    }
+    write_evaluations(&call.request.output(ArtifactKind::Evaluations), &cells, &played)?;
+    let rows = frontier_rows::rows(&cells, &played, call.request.seed)?;
+    artifact::write_rows(&call.request.output(ArtifactKind::Frontier), rows)?;
+    check_violations(&cells, &played)
+}
+
+fn players(
+    call: &StageCall,
+    config: &EvaluateConfig,
+    arena: &dyn Arena,
+    tasks: &[Task],
+) -> anyhow::Result<Vec<Player>> {
+    let mut players = players::baselines(config, call.experiment.suite, arena.pool().len())?;
+    if call.experiment.suite == Suite::SkillChain {
+        players.extend(references::players(&of_split(tasks, Split::Train, None))?);
+    }
+    players.extend(learned::players(call.input(ProductKind::Checkpoint)?, arena.pool())?);
+    Ok(players)
+}
+
+fn of_split(tasks: &[Task], split: Split, max_tasks: Option<usize>) -> Vec<Task> {
+    tasks.iter().filter(|task| task.split == split).take(max_tasks.unwrap_or(usize::MAX)).cloned().collect()
+}
+
+/// Always-large's mean cost over the train probes.
+fn large_cost(call: &StageCall) -> anyhow::Result<NanoUsd> {
+    let path = call.input(ArtifactKind::BoundaryLabels)?;
+    let labels: Vec<BoundaryLabelRow> = artifact::read_some_rows(path, "`classify` writes one row per train task")?;
+    let n_episodes: u64 = labels.iter().map(|label| u64::from(label.large.episodes)).sum();
+    let total: u64 = labels.iter().map(|label| label.large.mean_cost.get() * u64::from(label.large.episodes)).sum();
+    Ok(NanoUsd::new(total / n_episodes.max(1)))
+}
+
+fn play(
+    call: &StageCall,
+    arena: &dyn Arena,
+    players: &[Player],
+    cells: &[Cell],
+    split: PlayedSplit,
+    n_episodes: u32,
+) -> anyhow::Result<PlayedSplit> {
+    if split.tasks.is_empty() {
+        return Err(bad_input(format!(
+            "{}: no task of split `{}`, expected at least one\nhint: `tollgate tasks` makes task sets with all three splits",
+            call.input(ArtifactKind::Tasks)?.display(),
+            split.split.as_str()
+        )));
+    }
+    let plan = EvaluationPlan {
+        tasks: &split.tasks,
+        cells,
+        n_seeds: n_episodes,
+        base_seed: derive_seed(call.request.seed, EVALUATE_STREAM),
+        keeps_trajectory: &|_, _, _| false,
+    };
+    let progress = progress::bar("evaluate", cells.len() * split.tasks.len() * n_episodes as usize);
+    let episodes = evaluate(arena, &Players(players), &plan, &|state| progress.set_position(state.n_finished as u64));
+    let episodes = episodes.map_err(blame_evaluation)?;
+    progress.finish_and_clear();
+    tracing::info!(split = split.split.as_str(), cells = cells.len(), episodes = episodes.len(), "evaluated");
+    Ok(PlayedSplit { episodes, ..split })
+}
+
+/// A task set or a checkpoint that does not fit is the caller's to mend.
+fn blame_evaluation(error: InferenceError) -> anyhow::Error {
+    let is_bad_input = match &error {
+        InferenceError::Build { .. } => true,
+        InferenceError::Episode { source, .. } => {
+            matches!(&**source, RolloutError::Environment(_) | RolloutError::Policy(PolicyError::Mismatch { .. }))
+        }
+        _ => false,
+    };
+    if is_bad_input { blame_input(error) } else { error.into() }
+}
+
+fn write_evaluations(path: &Path, cells: &[Cell], played: &[PlayedSplit]) -> anyhow::Result<()> {
+    let mut writer = ArtifactWriter::create(path).map_err(blame)?;
+    for split in played {
+        for episode in &split.episodes {
+            writer
+                .write(evaluation_row(&cells[episode.cell_idx], &split.tasks[episode.task_idx], episode))
+                .map_err(blame)?;
+        }
+    }
+    writer.finish().map_err(blame)?;
+    Ok(())
+}
+
+fn evaluation_row(cell: &Cell, task: &Task, episode: &EvaluatedEpisode) -> EvaluationRow {
+    EvaluationRow {
+        episode: EpisodeRow {
+            episode_id: episode.id.clone(),
+            task_id: task.id.clone(),
+            environment: task.environment.clone(),
+            split: task.split,
+            policy_id: cell.policy_id.clone(),
+            seed: episode.seed,
+            lambda: cell.lambda,
+            budget: cell.budget,
+            ending: episode.ending,
+            n_steps: episode.outcome.n_steps,
+            n_large_calls: episode.outcome.n_large_calls,
+            is_success: episode.outcome.is_success,
+            score: episode.outcome.score,
+            total_cost: episode.outcome.cost,
+        },
+        is_violation: episode.outcome.is_violation,
+        train_seed: cell.train_seed,
+    }
+}
+
+/// A cap that was passed is a bug, and no result may hide it.
+fn check_violations(cells: &[Cell], played: &[PlayedSplit]) -> anyhow::Result<()> {
+    let all = || played.iter().flat_map(|split| &split.episodes);
+    let violations: Vec<&EvaluatedEpisode> = all().filter(|episode| episode.outcome.is_violation).collect();
+    tracing::info!(violations = violations.len(), episodes = all().count(), "caps checked");
+    match violations.first() {
+        None => Ok(()),
+        Some(first) => Err(anyhow::anyhow!(
+            "{} of {} episodes passed their cap, expected none; the first is `{}` of cell `{}`\nhint: this is a bug of the executor or of the budget's enforcement; `evaluations.is_violation` marks the episodes",
+            violations.len(),
+            all().count(),
+            first.id,
+            cells[first.cell_idx]
+        )),
+    }
+}

@@ -1,0 +1,173 @@
+//! `optimize`: every variant with every training seed, side by side on all cores.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use rayon::prelude::*;
+use tollgate_bopo::{IterationMetrics, TrainError, TrainedPolicy, TrainingInputs, Variant, train};
+use tollgate_contract::{
+    ArtifactKind, BoundaryLabelRow, EpisodeRow, ProductKind, SftExampleRow, StepRow, TaskRow, TrainingLogRow,
+    TrainingMetrics,
+};
+use tollgate_routing::{Episode, EpisodeId, Task, TaskId};
+use tollgate_taxonomy::Boundary;
+
+use crate::arena::open_arena;
+use crate::artifact;
+use crate::config::OptimizeConfig;
+use crate::failure::{bad_input, blame_input};
+use crate::progress;
+use crate::stage_call::StageCall;
+
+/// What the training reads, in memory.
+struct Inputs {
+    tasks: Vec<Task>,
+    labels: Vec<BoundaryLabelRow>,
+    examples: Vec<SftExampleRow>,
+    episodes: Vec<Episode>,
+}
+
+/// Runs the stage.
+pub(crate) fn run(call: &StageCall) -> anyhow::Result<()> {
+    let config = OptimizeConfig::read(&call.table)?;
+    let device = config.device.open()?;
+    let arena = open_arena(&call.experiment)?;
+    let inputs = read_inputs(call)?;
+    let inputs = TrainingInputs {
+        arena: &*arena,
+        tasks: &inputs.tasks,
+        labels: &inputs.labels,
+        examples: &inputs.examples,
+        episodes: &inputs.episodes,
+    };
+    let checkpoint = call.request.output(ProductKind::Checkpoint);
+    let runs: Vec<(Variant, u64)> = config
+        .variants
+        .iter()
+        .flat_map(|&variant| config.train_seeds.iter().map(move |&train_seed| (variant, train_seed)))
+        .collect();
+    let progress = progress::bar("optimize", runs.len() * config.train.bopo.iterations as usize);
+    let observer = |_: &IterationMetrics| progress.inc(1);
+    let trained: Vec<(Variant, u64, TrainedPolicy)> = runs
+        .par_iter()
+        .map(|&(variant, train_seed)| {
+            let directory = run_dir(&checkpoint, variant, train_seed);
+            let trained = train(&inputs, &config.train, variant, train_seed, &directory, &device, &observer)
+                .map_err(blame)
+                .with_context(|| format!("training `{}` with seed {train_seed}", variant.as_str()))?;
+            Ok((variant, train_seed, trained))
+        })
+        .collect::<anyhow::Result<_>>()?;
+    progress.finish_and_clear();
+    let rows = trained.iter().flat_map(log_rows);
+    artifact::write_rows(&call.request.output(ArtifactKind::TrainingLog), rows)?;
+    Ok(())
+}
+
+/// `<variant>/seed-<n>`.
+fn run_dir(checkpoint: &Path, variant: Variant, train_seed: u64) -> PathBuf {
+    checkpoint.join(variant.as_str()).join(format!("seed-{train_seed}"))
+}
+
+fn read_inputs(call: &StageCall) -> anyhow::Result<Inputs> {
+    let labels: Vec<BoundaryLabelRow> = artifact::read_some_rows(
+        call.input(ArtifactKind::BoundaryLabels)?,
+        "`classify` writes one row per train task",
+    )?;
+    let examples: Vec<SftExampleRow> =
+        artifact::read_some_rows(call.input(ArtifactKind::SftExamples)?, "`synthesize` writes them")?;
+    let path = call.input(ArtifactKind::Tasks)?;
+    let all: Vec<TaskRow> = artifact::read_rows(path)?;
+    let by_id: BTreeMap<&TaskId, &Task> = all.iter().map(|task| (&task.id, task)).collect();
+    let find = |id: &TaskId| {
+        by_id.get(id).map(|&task| task.clone()).ok_or_else(|| {
+            bad_input(format!(
+                "{}: no task `{id}`, which the labels name\nhint: labels, examples and task set must come from the same run",
+                path.display()
+            ))
+        })
+    };
+    let tasks = labels.iter().map(|label| find(&label.task_id)).collect::<anyhow::Result<Vec<Task>>>()?;
+    let episodes = read_episodes(call, &examples, find)?;
+    Ok(Inputs { tasks, labels, examples, episodes })
+}
+
+/// The logged episodes that training looks at, with their steps: boundary probes, and what the examples refer to.
+fn read_episodes(
+    call: &StageCall,
+    examples: &[SftExampleRow],
+    find_task: impl Fn(&TaskId) -> anyhow::Result<Task>,
+) -> anyhow::Result<Vec<Episode>> {
+    let imitated: BTreeSet<&EpisodeId> = examples.iter().map(|example| &example.episode_id).collect();
+    let is_used = |episode: &EpisodeRow| {
+        Boundary::from_policy_id(&episode.policy_id).is_some() || imitated.contains(&episode.episode_id)
+    };
+    let mut rows: Vec<EpisodeRow> = Vec::new();
+    artifact::scan::<EpisodeRow>(call.input(ArtifactKind::Episodes)?, |episodes| {
+        rows.extend(episodes.into_iter().filter(is_used));
+        Ok(())
+    })?;
+    let mut steps: BTreeMap<EpisodeId, Vec<StepRow>> =
+        rows.iter().map(|episode| (episode.episode_id.clone(), Vec::new())).collect();
+    artifact::scan::<StepRow>(call.input(ArtifactKind::Steps)?, |all| {
+        for step in all {
+            if let Some(of_episode) = steps.get_mut(&step.episode_id) {
+                of_episode.push(step);
+            }
+        }
+        Ok(())
+    })?;
+    let episodes = rows.into_iter().map(|row| {
+        let steps = steps.remove(&row.episode_id).unwrap_or_default();
+        if steps.len() != row.n_steps as usize {
+            return Err(bad_input(format!(
+                "episode `{}` has {} rows in the steps, expected {}\nhint: episodes and steps must come from the same run of `simulate`",
+                row.episode_id,
+                steps.len(),
+                row.n_steps
+            )));
+        }
+        let task = find_task(&row.task_id)?;
+        Ok(row.into_episode(task, steps))
+    });
+    episodes.collect()
+}
+
+/// Inputs that do not fit together are the caller's to mend; a training that diverged is not.
+fn blame(error: TrainError) -> anyhow::Error {
+    match error {
+        TrainError::Missing { .. } | TrainError::Config { .. } | TrainError::Progress { .. } => blame_input(error),
+        other => other.into(),
+    }
+}
+
+fn log_rows((variant, train_seed, trained): &(Variant, u64, TrainedPolicy)) -> impl Iterator<Item = TrainingLogRow> {
+    let (variant, train_seed) = (*variant, *train_seed);
+    trained.log.iter().map(move |iteration| TrainingLogRow {
+        variant: variant.as_str().into(),
+        train_seed,
+        iteration: iteration.iteration,
+        env_steps: iteration.env_steps,
+        metrics: metrics(iteration),
+    })
+}
+
+fn metrics(iteration: &IterationMetrics) -> TrainingMetrics {
+    TrainingMetrics {
+        mean_return: Some(iteration.mean_return),
+        success_rate: Some(iteration.success_rate),
+        mean_cost_norm: Some(iteration.mean_cost_norm),
+        large_share: Some(iteration.large_share),
+        policy_loss: Some(iteration.policy_loss),
+        value_loss: Some(iteration.value_loss),
+        entropy: Some(iteration.entropy),
+        approx_kl: Some(iteration.approx_kl),
+        reference_kl: None,
+        clip_fraction: Some(iteration.clip_fraction),
+        grad_norm: Some(iteration.grad_norm),
+        explained_variance: Some(iteration.explained_variance),
+        learning_rate: Some(iteration.learning_rate),
+        lambda_mean: Some(iteration.lambda_mean),
+    }
+}

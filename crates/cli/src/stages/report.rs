@@ -1,0 +1,59 @@
+//! `report`: the page and the summary.
+
+use std::fs;
+
+use anyhow::Context;
+use tollgate_contract::{ArtifactKind, ProductKind, TaskRow};
+use tollgate_routing::{Split, Task};
+
+use crate::arena::open_arena;
+use crate::artifact;
+use crate::config::{ReportConfig, Suite};
+use crate::figures::{Evaluations, Figures};
+use crate::optimum::Optimum;
+use crate::report::{self, Sources};
+use crate::stage_call::StageCall;
+use crate::summary;
+
+/// Runs the stage.
+pub(crate) fn run(call: &StageCall) -> anyhow::Result<()> {
+    let config = call.table.read::<ReportConfig>()?;
+    config.check()?;
+    let arena = open_arena(&call.experiment)?;
+    let evaluations = Evaluations::read(call.input(ArtifactKind::Evaluations)?)?;
+    let figures = Figures::new(&evaluations, &config, call.request.seed)?;
+    let optimum = match call.experiment.suite {
+        Suite::Household => None,
+        Suite::SkillChain => Some(Optimum::new(&test_tasks(call, &figures)?, &evaluations.cells)?),
+    };
+    let sources = Sources {
+        call,
+        config: &config,
+        arena: &*arena,
+        evaluations: &evaluations,
+        figures: &figures,
+        optimum: optimum.as_ref(),
+    };
+    report::write(&report::gather(&sources)?, &call.request.output_dir)?;
+    let summary = summary::Summary {
+        suite: call.experiment.suite.as_str().to_owned(),
+        seeds: evaluations.train_seeds(),
+        confidence: config.confidence,
+        n_episodes: evaluations.episodes.len(),
+        violations: evaluations.episodes.iter().filter(|episode| episode.outcome.is_violation).count() as u64,
+        policies: summary::policies(&figures)?,
+        frontier_area: summary::areas(&figures),
+        operating_point: figures.operating_point.as_ref().map(Into::into),
+        optimum,
+    };
+    let path = call.request.output(ProductKind::Summary);
+    let text = serde_json::to_string_pretty(&summary).context("the summary cannot be written as JSON")?;
+    fs::write(&path, text + "\n").with_context(|| format!("{}: cannot be written", path.display()))
+}
+
+/// The test tasks that were evaluated.
+fn test_tasks(call: &StageCall, figures: &Figures) -> anyhow::Result<Vec<Task>> {
+    let tasks: Vec<TaskRow> = artifact::read_rows(call.input(ArtifactKind::Tasks)?)?;
+    let is_evaluated = |task: &Task| task.split == Split::Test && figures.test.tasks().binary_search(&task.id).is_ok();
+    Ok(tasks.into_iter().filter(is_evaluated).collect())
+}
