@@ -27,7 +27,7 @@ use rustix::process::{
 /// Lines of a command's standard error that a failure repeats.
 const N_LAST_LINES: usize = 20;
 /// How long a command may take to end after TERM, before KILL.
-const GRACE: Duration = Duration::from_secs(5);
+const GRACE: Duration = Duration::from_secs(3);
 /// Longest piece of a line that is kept together; a command that prints no line break must not fill the memory.
 const MAX_LINE_BYTES: u64 = 16 * 1024;
 /// Exit code of the supervisor when the command cannot be started, as a shell has it.

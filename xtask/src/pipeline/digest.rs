@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io;
 use std::path::Path;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use serde_json::Value;
 
 /// Digest of a file's bytes, or of a directory's files with their relative paths.
@@ -12,37 +12,32 @@ use serde_json::Value;
 /// # Errors
 /// When the path does not exist or cannot be read.
 pub(crate) fn of_path(path: &Path) -> Result<String> {
-    if path.is_dir() { of_dir(path) } else { of_file(path) }
+    Ok(if path.is_dir() { of_dir(path)? } else { of_file(path)? }.to_string())
 }
 
-fn of_file(path: &Path) -> Result<String> {
+fn of_file(path: &Path) -> Result<blake3::Hash> {
     let mut hasher = blake3::Hasher::new();
     File::open(path)
         .and_then(|mut file| io::copy(&mut file, &mut hasher))
         .with_context(|| format!("{}: cannot be read", path.display()))?;
-    Ok(hasher.finalize().to_string())
+    Ok(hasher.finalize())
 }
 
-fn of_dir(dir: &Path) -> Result<String> {
-    let mut files = Vec::new();
-    collect(dir, "", &mut files)?;
-    files.sort();
-    Ok(blake3::hash(files.join("\n").as_bytes()).to_string())
-}
-
-fn collect(dir: &Path, prefix: &str, files: &mut Vec<String>) -> Result<()> {
-    for entry in fs::read_dir(dir).with_context(|| format!("{}: cannot be read", dir.display()))? {
-        let entry = entry?;
-        let Ok(name) = entry.file_name().into_string() else {
-            bail!("{}: file name is not UTF-8", entry.path().display());
-        };
-        if entry.path().is_dir() {
-            collect(&entry.path(), &format!("{prefix}{name}/"), files)?;
-        } else {
-            files.push(format!("{prefix}{name} {}", of_file(&entry.path())?));
-        }
+/// The same digest as the contract's, entry by entry in the order of their names.
+fn of_dir(dir: &Path) -> Result<blake3::Hash> {
+    let unreadable = || format!("{}: cannot be read", dir.display());
+    let mut names = fs::read_dir(dir)
+        .and_then(|entries| entries.map(|entry| Ok(entry?.file_name())).collect::<io::Result<Vec<_>>>())
+        .with_context(unreadable)?;
+    names.sort_unstable();
+    let mut hasher = blake3::Hasher::new();
+    for name in names {
+        let entry = dir.join(&name);
+        let (mark, hash) = if entry.is_dir() { (b'd', of_dir(&entry)?) } else { (b'f', of_file(&entry)?) };
+        let name = name.as_encoded_bytes();
+        hasher.update(&[mark]).update(&(name.len() as u64).to_le_bytes()).update(name).update(hash.as_bytes());
     }
-    Ok(())
+    Ok(hasher.finalize())
 }
 
 /// Digest of a JSON value, whatever the order of its keys.

@@ -12,9 +12,6 @@ use super::config::StageConfig;
 use super::digest;
 use super::protocol::{StageInfo, StageRequest};
 
-/// File in a slot's directory that says what its contents were made from.
-const FILE_NAME: &str = "fingerprint.json";
-
 /// Everything that a slot's outputs depend on. Paths and the number of threads are not among it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Origin {
@@ -82,22 +79,25 @@ impl Origin {
     }
 }
 
-/// What lies in a slot's directory: where it comes from and, once complete, what it is.
+/// What lies in a published slot's directory: where it comes from and what it is.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Stamp {
     /// Digest of the origin.
     pub(crate) fingerprint: String,
     pub(crate) origin: Origin,
-    /// Digest of each output by its path in the directory; empty until the outputs are valid.
+    /// Digest of each output by its path in the directory.
     pub(crate) outputs: BTreeMap<PathBuf, String>,
     pub(crate) rows: u64,
     pub(crate) seconds: f64,
 }
 
 impl Stamp {
+    /// File in a slot's directory that says what its contents were made from.
+    const FILE_NAME: &str = "fingerprint.json";
+
     /// The stamp of a directory; `None` when it has none that can be read.
     pub(crate) fn read(dir: &Path) -> Option<Self> {
-        serde_json::from_slice(&fs::read(dir.join(FILE_NAME)).ok()?).ok()
+        serde_json::from_slice(&fs::read(dir.join(Self::FILE_NAME)).ok()?).ok()
     }
 
     /// Writes the stamp into a directory that is not published yet.
@@ -105,7 +105,7 @@ impl Stamp {
     /// # Errors
     /// When it cannot be written.
     pub(crate) fn write(&self, dir: &Path) -> Result<()> {
-        let path = dir.join(FILE_NAME);
+        let path = dir.join(Self::FILE_NAME);
         let text = serde_json::to_string_pretty(self)?;
         fs::write(&path, text).with_context(|| format!("{}: cannot be written", path.display()))
     }

@@ -99,11 +99,11 @@ pub(crate) struct Input {
 /// What the validator says about a slot's directory.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Manifest {
-    artifacts: Vec<ManifestArtifact>,
+    outputs: Vec<ManifestOutput>,
 }
 
 #[derive(Debug, Deserialize)]
-struct ManifestArtifact {
+struct ManifestOutput {
     rows: Option<u64>,
 }
 
@@ -120,6 +120,6 @@ impl Manifest {
 
     /// Rows of all tables together.
     pub(crate) fn n_rows(&self) -> u64 {
-        self.artifacts.iter().filter_map(|artifact| artifact.rows).sum()
+        self.outputs.iter().filter_map(|output| output.rows).sum()
     }
 }

@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 
 use super::Slot;
-use super::fingerprint::Stamp;
 
 /// Where a slot's published outputs are.
 pub(crate) fn published_dir(run_dir: &Path, slot: Slot) -> PathBuf {
@@ -18,22 +17,36 @@ pub(crate) fn partial_dir(run_dir: &Path, slot: Slot) -> PathBuf {
     run_dir.join(format!("{slot}.partial"))
 }
 
+/// Says which origin the attempt in `<slot>.partial` has; beside it, because a stage is promised an empty directory.
+fn attempt_file(run_dir: &Path, slot: Slot) -> PathBuf {
+    run_dir.join("requests").join(format!("{slot}.fingerprint"))
+}
+
 fn stale_dir(run_dir: &Path, slot: Slot) -> PathBuf {
     run_dir.join(format!("{slot}.stale"))
 }
 
-/// Clears what a killed run left of this slot. What `optimize` left is kept when it was made from the same origin,
-/// because training resumes from its checkpoints.
+/// Clears what an earlier attempt left of this slot. What `optimize` left is kept when it was made from the origin with this
+/// fingerprint, because training resumes from its checkpoints.
 ///
 /// # Errors
 /// When a directory cannot be removed.
-pub(crate) fn clear_leftovers(run_dir: &Path, slot: Slot, fingerprint: Option<&str>) -> Result<()> {
+pub(crate) fn clear_leftovers(run_dir: &Path, slot: Slot, resumable: Option<&str>) -> Result<()> {
     remove(&stale_dir(run_dir, slot))?;
+    let attempted = fs::read_to_string(attempt_file(run_dir, slot)).ok();
+    let is_resumable = slot == Slot::Optimize && resumable.is_some() && attempted.as_deref() == resumable;
+    if is_resumable { Ok(()) } else { remove(&partial_dir(run_dir, slot)) }
+}
+
+/// Makes the directory that a stage writes into, unless an attempt of the same origin left one.
+///
+/// # Errors
+/// When it cannot be made.
+pub(crate) fn begin_attempt(run_dir: &Path, slot: Slot, fingerprint: &str) -> Result<PathBuf> {
     let partial = partial_dir(run_dir, slot);
-    let is_resumable = slot == Slot::Optimize
-        && fingerprint.is_some()
-        && Stamp::read(&partial).is_some_and(|stamp| Some(stamp.fingerprint.as_str()) == fingerprint);
-    if is_resumable { Ok(()) } else { remove(&partial) }
+    write_atomically(&attempt_file(run_dir, slot), fingerprint)?;
+    fs::create_dir_all(&partial).with_context(|| format!("{}: cannot be created", partial.display()))?;
+    Ok(partial)
 }
 
 /// Renames `<slot>.partial` to `<slot>`, after its bytes are on the disk.
@@ -70,7 +83,9 @@ pub(crate) fn remove(dir: &Path) -> Result<()> {
 /// # Errors
 /// When it cannot be written.
 pub(crate) fn write_atomically(path: &Path, text: &str) -> Result<()> {
-    let beside = path.with_extension("json.partial");
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(".partial");
+    let beside = PathBuf::from(beside);
     fs::write(&beside, text)
         .and_then(|()| fs::rename(&beside, path))
         .inspect_err(|_| {

@@ -205,29 +205,28 @@ impl Pipeline<'_> {
 
     fn execute_in_partial(&self, planned: &Planned<'_>) -> Result<Stamp, Stop> {
         let started = Instant::now();
-        let partial = publish::partial_dir(self.run_dir, planned.slot);
         let (requests, logs) = (self.run_dir.join("requests"), self.run_dir.join("logs"));
-        for dir in [&partial, &requests, &logs] {
+        for dir in [&requests, &logs] {
             fs::create_dir_all(dir).with_context(|| format!("{}: cannot be created", dir.display()))?;
         }
+        let partial = publish::begin_attempt(self.run_dir, planned.slot, &planned.fingerprint)?;
         let request_path = requests.join(format!("{}.json", planned.slot));
         publish::write_atomically(&request_path, &serde_json::to_string_pretty(&planned.request)?)?;
-        let mut stamp = Stamp {
-            fingerprint: planned.fingerprint.clone(),
-            origin: planned.origin.clone(),
-            outputs: std::collections::BTreeMap::new(),
-            rows: 0,
-            seconds: 0.0,
-        };
-        stamp.write(&partial)?;
 
         self.run_stage(planned, &request_path)?;
         self.validate(planned, &request_path, &partial)?;
-        stamp.rows = Manifest::read(&partial)?.n_rows();
-        for output in &planned.built_in.outputs {
-            stamp.outputs.insert(output.path.clone(), digest::of_path(&partial.join(&output.path))?);
-        }
-        stamp.seconds = started.elapsed().as_secs_f64();
+        let outputs = planned
+            .built_in
+            .outputs
+            .iter()
+            .map(|output| Ok((output.path.clone(), digest::of_path(&partial.join(&output.path))?)));
+        let stamp = Stamp {
+            fingerprint: planned.fingerprint.clone(),
+            origin: planned.origin.clone(),
+            outputs: outputs.collect::<Result<_>>()?,
+            rows: Manifest::read(&partial)?.n_rows(),
+            seconds: started.elapsed().as_secs_f64(),
+        };
         stamp.write(&partial)?;
         publish::publish(self.run_dir, planned.slot)?;
         Ok(stamp)

@@ -1,21 +1,12 @@
 //! Which crate may use which: floors, edges between our crates, and heavy dependencies, read from `cargo metadata`.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result};
 use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, PackageId};
 
-/// One crate of the house.
-struct Room {
-    name: &'static str,
-    floor: u8,
-    /// Our crates that it may use; the floors alone would allow more than is meant.
-    may_use: &'static [&'static str],
-    /// Families of dependencies that it must not reach, not even through others.
-    never_links: &'static [Family],
-}
+use super::architecture::Architecture;
 
 /// Heavy or layer-breaking dependencies, by the beginning of their packages' names.
 #[derive(Clone, Copy)]
@@ -50,86 +41,22 @@ impl Family {
 const ALGORITHM: &[Family] = &[Family::Arrow, Family::Parquet, Family::Http, Family::CommandLine];
 const ALGORITHM_WITHOUT_NETWORK: &[Family] =
     &[Family::Arrow, Family::Parquet, Family::Http, Family::CommandLine, Family::Candle];
+const ORCHESTRATOR: &[Family] = &[Family::Arrow, Family::Parquet, Family::Candle, Family::Http, Family::Random];
 
-/// The table of docs/ARCHITECTURE.md.
-const HOUSE: &[Room] = &[
-    Room { name: "tollgate-routing", floor: 0, may_use: &[], never_links: ALGORITHM_WITHOUT_NETWORK },
-    Room { name: "tollgate-rollout", floor: 1, may_use: &["tollgate-routing"], never_links: ALGORITHM_WITHOUT_NETWORK },
-    Room { name: "tollgate-ledger", floor: 1, may_use: &["tollgate-routing"], never_links: ALGORITHM_WITHOUT_NETWORK },
-    Room {
-        name: "tollgate-contract",
-        floor: 1,
-        may_use: &["tollgate-routing"],
-        never_links: &[Family::Parquet, Family::Http, Family::CommandLine, Family::Candle],
-    },
-    Room {
-        name: "tollgate-taxonomy",
-        floor: 2,
-        may_use: &["tollgate-routing"],
-        never_links: ALGORITHM_WITHOUT_NETWORK,
-    },
-    Room {
-        name: "tollgate-synthesis",
-        floor: 2,
-        may_use: &["tollgate-routing"],
-        never_links: ALGORITHM_WITHOUT_NETWORK,
-    },
-    Room {
-        name: "tollgate-policy",
-        floor: 2,
-        may_use: &["tollgate-rollout", "tollgate-routing"],
-        never_links: ALGORITHM,
-    },
-    Room {
-        name: "tollgate-inference",
-        floor: 2,
-        may_use: &["tollgate-ledger", "tollgate-rollout", "tollgate-routing"],
-        never_links: ALGORITHM_WITHOUT_NETWORK,
-    },
-    Room {
-        name: "tollgate-trajectory",
-        floor: 2,
-        may_use: &["tollgate-contract", "tollgate-routing"],
-        never_links: &[Family::Http, Family::CommandLine, Family::Candle],
-    },
-    Room {
-        name: "tollgate-environment",
-        floor: 3,
-        may_use: &["tollgate-rollout", "tollgate-routing"],
-        never_links: ALGORITHM_WITHOUT_NETWORK,
-    },
-    Room {
-        name: "tollgate-bopo",
-        floor: 3,
-        may_use: &["tollgate-policy", "tollgate-rollout", "tollgate-routing"],
-        never_links: ALGORITHM,
-    },
-    Room {
-        name: "tollgate-cli",
-        floor: 4,
-        may_use: &[
-            "tollgate-bopo",
-            "tollgate-contract",
-            "tollgate-environment",
-            "tollgate-inference",
-            "tollgate-ledger",
-            "tollgate-policy",
-            "tollgate-rollout",
-            "tollgate-routing",
-            "tollgate-synthesis",
-            "tollgate-taxonomy",
-            "tollgate-trajectory",
-        ],
-        never_links: &[Family::Http],
-    },
-    Room { name: "e2e-tests", floor: 5, may_use: &[], never_links: ALGORITHM_WITHOUT_NETWORK },
-    Room {
-        name: "xtask",
-        floor: 5,
-        may_use: &[],
-        never_links: &[Family::Arrow, Family::Parquet, Family::Candle, Family::Http, Family::Random],
-    },
-];
+/// What a crate must not reach, not even through others.
+fn never_links(name: &str) -> &'static [Family] {
+    match name {
+        "policy" | "bopo" => ALGORITHM,
+        "contract" => &[Family::Parquet, Family::Http, Family::CommandLine, Family::Candle],
+        "trajectory" => &[Family::Http, Family::CommandLine, Family::Candle],
+        "cli" => &[Family::Http],
+        "xtask" | TESTS => ORCHESTRATOR,
+        _ => ALGORITHM_WITHOUT_NETWORK,
+    }
+}
+
+/// The package that tests the programs from outside; it has no floor and uses no crate of ours.
+const TESTS: &str = "e2e-tests";
 
 /// What `cargo metadata` says about the workspace at `root`.
 ///
@@ -145,59 +72,56 @@ pub(super) fn metadata(root: &Path) -> Result<Metadata> {
 }
 
 /// Broken rules about who uses whom.
-pub(super) fn findings(metadata: &Metadata) -> Result<Vec<String>> {
+pub(super) fn findings(metadata: &Metadata, architecture: &Architecture) -> Result<Vec<String>> {
     let graph = Graph::new(metadata)?;
+    let ours: BTreeSet<&str> =
+        metadata.workspace_packages().iter().map(|package| short(package.name.as_str())).collect();
     let mut findings = Vec::new();
     for package in metadata.workspace_packages() {
-        let name = package.name.as_str();
-        let Some(room) = room(name) else {
-            findings.push(format!("{name}: not in the table of xtask/src/tidy/edges.rs\nhint: give it a floor, there and in docs/ARCHITECTURE.md"));
+        let name = short(package.name.as_str());
+        if name != TESTS && architecture.floor(name).is_none() {
+            findings.push(format!(
+                "docs/ARCHITECTURE.md: does not list `{name}`\nhint: give it a row in the table of floors"
+            ));
             continue;
-        };
-        for dependency in package.dependencies.iter().filter(|dependency| room_exists(&dependency.name)) {
-            findings.extend(edge_finding(room, &dependency.name, dependency.kind));
         }
+        let used = package.dependencies.iter().filter(|used| ours.contains(short(&used.name)));
+        findings.extend(used.filter_map(|used| edge_finding(architecture, name, short(&used.name), used.kind)));
         let reached = graph.reached_from(&package.id);
-        for family in room.never_links {
+        for family in never_links(name) {
             if let Some(heavy) = reached.iter().find(|reached| family.has(reached)) {
                 findings.push(format!(
-                    "{name}: links {heavy}, which it must not\nhint: `cargo tree -p {name} -i {heavy}` shows the way"
+                    "{name}: links {heavy}, which it must not\nhint: `cargo tree -p {} -i {heavy}` shows the way",
+                    package.name
                 ));
             }
         }
-        findings.extend(architecture_finding(metadata.workspace_root.as_std_path(), name)?);
     }
+    let gone = architecture.crates().filter(|name| !ours.contains(name));
+    findings.extend(gone.map(|name| format!("docs/ARCHITECTURE.md: lists `{name}`, which does not exist")));
     Ok(findings)
 }
 
-fn edge_finding(room: &Room, used: &str, kind: DependencyKind) -> Option<String> {
-    let used_room = self::room(used)?;
-    if used_room.floor >= room.floor {
+fn edge_finding(architecture: &Architecture, name: &str, used: &str, kind: DependencyKind) -> Option<String> {
+    let (Some(floor), Some(used_floor)) = (architecture.floor(name), architecture.floor(used)) else {
+        return Some(format!("{name}: uses {used}, and one of them is on no floor"));
+    };
+    let is_for_tests = kind == DependencyKind::Development;
+    // Tests may look beside: training is tested on an environment of its own floor.
+    if used_floor > floor || (used_floor == floor && !is_for_tests) {
         return Some(format!(
-            "{}: floor {} uses {used} of floor {}\nhint: a crate uses crates below it, never beside or above it",
-            room.name, room.floor, used_room.floor
+            "{name}: floor {floor} uses {used} of floor {used_floor}\nhint: a crate uses crates below it, never beside or above it"
         ));
     }
-    // Tests may look at any floor below.
-    (kind != DependencyKind::Development && !room.may_use.contains(&used)).then(|| {
-        format!("{}: uses {used}, an edge that the table does not have\nhint: change docs/ARCHITECTURE.md and xtask/src/tidy/edges.rs first", room.name)
+    (!is_for_tests && !architecture.allows(name, used)).then(|| {
+        format!(
+            "{name}: uses {used}, an edge that the table does not have\nhint: argue it in docs/ARCHITECTURE.md first"
+        )
     })
 }
 
-fn architecture_finding(root: &Path, name: &str) -> Result<Option<String>> {
-    let path = root.join("docs/ARCHITECTURE.md");
-    let text = fs::read_to_string(&path).with_context(|| format!("{}: cannot be read", path.display()))?;
-    let short = name.strip_prefix("tollgate-").unwrap_or(name);
-    let is_listed = [format!("`{short}`"), format!("`{name}`")].iter().any(|listed| text.contains(listed));
-    Ok((!is_listed).then(|| format!("docs/ARCHITECTURE.md: does not list `{short}`")))
-}
-
-fn room(name: &str) -> Option<&'static Room> {
-    HOUSE.iter().find(|room| room.name == name)
-}
-
-fn room_exists(name: &str) -> bool {
-    room(name).is_some()
+fn short(package: &str) -> &str {
+    package.strip_prefix("tollgate-").unwrap_or(package)
 }
 
 /// Normal and build dependencies, as resolved.
@@ -244,34 +168,28 @@ impl Graph {
 mod tests {
     use super::*;
 
+    const TABLE: &str = "| floor | crate | what it is | may use |\n|---|---|---|---|\n| 0 | `routing` | nouns | |\n\
+        | 1 | `rollout` | loop | routing |\n| 1 | `ledger` | budget | routing |\n| 4 | `cli` | stages | floors 0 to 3, clap |\n";
+
     #[track_caller]
     fn check_edge(from: &str, to: &str, kind: DependencyKind, expected: Option<&str>) {
-        let found = edge_finding(room(from).unwrap(), to, kind);
+        let found = edge_finding(&Architecture::parse(TABLE), from, to, kind);
         assert_eq!(found.as_deref().and_then(|text| text.lines().next()), expected);
     }
 
     #[test]
     fn an_edge_up_beside_or_outside_of_the_table_is_found() {
-        check_edge("tollgate-rollout", "tollgate-routing", DependencyKind::Normal, None);
-        check_edge(
-            "tollgate-routing",
-            "tollgate-rollout",
-            DependencyKind::Normal,
-            Some("tollgate-routing: floor 0 uses tollgate-rollout of floor 1"),
-        );
-        check_edge(
-            "tollgate-inference",
-            "tollgate-policy",
-            DependencyKind::Development,
-            Some("tollgate-inference: floor 2 uses tollgate-policy of floor 2"),
-        );
-        check_edge(
-            "tollgate-taxonomy",
-            "tollgate-ledger",
-            DependencyKind::Normal,
-            Some("tollgate-taxonomy: uses tollgate-ledger, an edge that the table does not have"),
-        );
-        check_edge("tollgate-taxonomy", "tollgate-ledger", DependencyKind::Development, None);
+        let (normal, test) = (DependencyKind::Normal, DependencyKind::Development);
+        check_edge("rollout", "routing", normal, None);
+        check_edge("cli", "ledger", normal, None);
+        check_edge("routing", "rollout", normal, Some("routing: floor 0 uses rollout of floor 1"));
+        check_edge("routing", "rollout", test, Some("routing: floor 0 uses rollout of floor 1"));
+        check_edge("rollout", "ledger", normal, Some("rollout: floor 1 uses ledger of floor 1"));
+        check_edge("rollout", "ledger", test, None);
+        check_edge("e2e-tests", "ledger", normal, Some("e2e-tests: uses ledger, and one of them is on no floor"));
+        let without_edge = Architecture::parse(&TABLE.replace("loop | routing", "loop | "));
+        let found = edge_finding(&without_edge, "rollout", "routing", normal).unwrap();
+        assert!(found.starts_with("rollout: uses routing, an edge that the table does not have"), "{found}");
     }
 
     #[test]

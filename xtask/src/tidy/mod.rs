@@ -1,5 +1,6 @@
 //! `cargo xtask tidy`: the house rules that a compiler does not check.
 
+mod architecture;
 mod edges;
 mod text;
 
@@ -39,7 +40,7 @@ pub(crate) fn run(args: &TidyArgs) -> Result<ExitCode> {
 
 /// Broken rules that can be found without the project's programs.
 fn layout_findings(root: &Path) -> Result<Vec<String>> {
-    let mut findings = edges::findings(&edges::metadata(root)?)?;
+    let mut findings = edges::findings(&edges::metadata(root)?, &architecture::Architecture::read(root)?)?;
     findings.extend(text::findings(root)?);
     Ok(findings)
 }
