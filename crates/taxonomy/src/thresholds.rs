@@ -25,7 +25,7 @@ impl Default for ThresholdsConfig {
 }
 
 /// Thresholds that have been checked.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Thresholds(ThresholdsConfig);
 
 impl Thresholds {
@@ -59,12 +59,6 @@ impl Thresholds {
     #[must_use]
     pub fn is_solved(&self, is_success: bool, score: f32) -> bool {
         self.0.score_threshold.map_or(is_success, |threshold| score >= threshold)
-    }
-}
-
-impl Default for Thresholds {
-    fn default() -> Self {
-        Self(ThresholdsConfig::default())
     }
 }
 
