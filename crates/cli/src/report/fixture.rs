@@ -10,7 +10,7 @@ pub(super) const HOSTILE: &str = "<script>alert(1)</script><img src=x onerror=al
 const LARGE_COST: f64 = 0.0384;
 
 /// A two-model household run with everything in it.
-pub(crate) fn household() -> ReportInputs {
+pub(super) fn household() -> ReportInputs {
     ReportInputs {
         suite: "household".to_owned(),
         models: vec![model("gpt-4.1-mini", 0.4), model("gpt-4.1", 2.0)],
@@ -51,7 +51,7 @@ pub(crate) fn household() -> ReportInputs {
 }
 
 /// The same with a third model between the two.
-pub(crate) fn three_models() -> ReportInputs {
+pub(super) fn three_models() -> ReportInputs {
     let mut inputs = household();
     inputs.models.insert(1, model("gpt-4.1-medium", 1.0));
     inputs.episodes =
@@ -60,7 +60,7 @@ pub(crate) fn three_models() -> ReportInputs {
 }
 
 /// The diagnostic suite: exact references, no text, no cap in dollars.
-pub(crate) fn skill_chain() -> ReportInputs {
+pub(super) fn skill_chain() -> ReportInputs {
     let mut inputs = household();
     inputs.suite = "skill-chain".to_owned();
     inputs.policies.retain(|policy| !matches!(policy.budget, Budget::Usd(_)));
@@ -93,7 +93,7 @@ pub(crate) fn skill_chain() -> ReportInputs {
 }
 
 /// One policy and nothing else.
-pub(crate) fn bare() -> ReportInputs {
+pub(super) fn bare() -> ReportInputs {
     let mut inputs = household();
     inputs.policies.retain(|policy| policy.policy_id == "always-small");
     inputs.scope = EvaluationScope { n_tasks: 1, n_episodes: 1, n_training_seeds: 0, confidence: 0.95 };

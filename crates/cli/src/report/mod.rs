@@ -26,7 +26,7 @@ mod view;
 mod wording;
 
 #[cfg(test)]
-pub(crate) mod fixture;
+mod fixture;
 #[cfg(test)]
 mod tests;
 

@@ -57,7 +57,7 @@ fn paint(inputs: &ReportInputs, spending: &[PolicySpending], canvas: &Canvas<'_>
             let (low, high) = (chart.at((from, row + 0.42)), chart.at((to, row + 0.88)));
             canvas.block(low, (high.0 - 1.5, high.1), class_paint(class.difficulty), 1.0)?;
             let word = class.difficulty.as_str();
-            let middle = ((low.0 + high.0) / 2.0, (low.1 + high.1) / 2.0);
+            let middle = (f64::midpoint(low.0, high.0), f64::midpoint(low.1, high.1));
             if high.0 - low.0 > word.len() as f64 * 7.5 + 6.0 {
                 canvas.text(word, middle, Align::Middle, Paint::Surface, true)?;
             } else if high.0 - low.0 > 14.0 {

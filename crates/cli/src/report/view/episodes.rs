@@ -183,10 +183,10 @@ fn why(step: &StepTrace, account: &Account, n_models: usize) -> String {
         None => "by the policy".to_owned(),
     };
     if let Some(left) = left {
-        why += &format!(", {left}");
+        why.extend([", ", left.as_str()]);
     }
     if !ruled_out.is_empty() {
-        why += &format!("; the budget ruled out {}", ruled_out.join(" and "));
+        why.extend(["; the budget ruled out ", ruled_out.join(" and ").as_str()]);
     }
     why
 }

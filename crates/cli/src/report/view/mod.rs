@@ -220,10 +220,11 @@ fn shade(position: usize, n_models: usize) -> String {
 }
 
 fn setup(inputs: &ReportInputs) -> Setup {
+    let n_episodes = ("evaluated episodes".to_owned(), super::wording::count(inputs.scope.n_episodes));
     Setup {
         configuration: inputs.configuration.clone(),
         seeds: inputs.seeds.clone(),
-        provenance: inputs.provenance.clone(),
+        provenance: inputs.provenance.iter().cloned().chain([n_episodes]).collect(),
         artifacts: inputs
             .artifacts
             .iter()
