@@ -12,6 +12,7 @@ use serde::Deserialize;
 #[derive(Debug, Deserialize)]
 struct Summary {
     policies: Vec<PolicyRow>,
+    operating_point: Option<OperatingPoint>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -19,7 +20,8 @@ struct PolicyRow {
     policy_id: String,
     lambda: Option<f64>,
     budget_kind: String,
-    budget_value: Option<f64>,
+    /// Calls, or nano-dollars.
+    budget_value: Option<u64>,
     n_episodes: u64,
     success_rate: f64,
     success_rate_low: f64,
@@ -29,22 +31,41 @@ struct PolicyRow {
     violations: u64,
 }
 
-/// The table of a published report.
+#[derive(Debug, Deserialize)]
+struct OperatingPoint {
+    policy_id: String,
+    lambda: f64,
+    success_of_large: f64,
+    cost_of_large: f64,
+}
+
+/// The table of a published report. Of a policy that is conditioned on lambda and has no cap, the row at the operating point
+/// stands for all; the report has the others.
 ///
 /// # Errors
 /// When `summary.json` cannot be read.
 pub(crate) fn render(report_dir: &Path) -> Result<String> {
     let path = report_dir.join("summary.json");
     let text = fs::read_to_string(&path).with_context(|| format!("{}: cannot be read", path.display()))?;
-    let summary: Summary = serde_json::from_str(&text).with_context(|| path.display().to_string())?;
-    Ok(render_rows(summary.policies))
+    let mut summary: Summary = serde_json::from_str(&text).with_context(|| path.display().to_string())?;
+    let point = summary.operating_point.as_ref();
+    summary.policies.retain(|row| match (row.lambda, point) {
+        (Some(lambda), Some(point)) => row.budget_kind != "none" || (lambda - point.lambda).abs() < 1e-6,
+        _ => true,
+    });
+    let closing = summary.operating_point.as_ref().map(|point| {
+        format!(
+            "\noperating point: {} at lambda {} has {:.3} of always-large's success for {:.3} of its cost",
+            point.policy_id, point.lambda, point.success_of_large, point.cost_of_large
+        )
+    });
+    Ok(render_rows(summary.policies) + &closing.unwrap_or_default())
 }
 
 fn render_rows(mut rows: Vec<PolicyRow>) -> String {
     // Budgets together, so that policies under the same budget stand under each other; equal ones keep the report's order.
     rows.sort_by(|a, b| {
-        let by_value = a.budget_value.unwrap_or(0.0).total_cmp(&b.budget_value.unwrap_or(0.0));
-        budget_order(&a.budget_kind).cmp(&budget_order(&b.budget_kind)).then(by_value)
+        budget_order(&a.budget_kind).cmp(&budget_order(&b.budget_kind)).then(a.budget_value.cmp(&b.budget_value))
     });
     let mut table = Table::new();
     table.load_style(UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Disabled);
@@ -93,7 +114,7 @@ fn budget_order(kind: &str) -> u8 {
 fn budget(row: &PolicyRow) -> String {
     match (row.budget_kind.as_str(), row.budget_value) {
         ("large_calls", Some(calls)) => format!("{calls} large calls"),
-        ("usd", Some(dollars)) => format!("${dollars:.5}"),
+        ("usd", Some(nano_usd)) => format!("${:.5}", nano_usd as f64 / 1e9),
         (kind, None) => kind.to_owned(),
         (kind, Some(value)) => format!("{kind} {value}"),
     }
