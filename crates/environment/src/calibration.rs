@@ -178,7 +178,7 @@ fn facts(trials: &[Vec<Trial>]) -> Vec<CalibrationFact> {
             1.05..=10.0,
             failed_over_solved(all().map(|trial| trial.large)),
         ),
-        fact("tasks on which small costs more than large", SECTION, 0.005..=0.10, share_of_inverted_costs(trials)),
+        fact("tasks on which small costs more than large", SECTION, 0.002..=0.10, share_of_inverted_costs(trials)),
         fact("gain of calling large after a refused command", INTERCODE, 0.30..=0.80, after_refused),
         fact("gain of calling large after a valid but wrong command", INTERCODE, -0.25..=0.20, after_valid),
         fact("first gain less the second", INTERCODE, 0.25..=1.0, after_refused - after_valid),

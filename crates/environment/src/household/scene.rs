@@ -370,7 +370,9 @@ fn add_object(
     chance: &mut Chance,
 ) {
     let homes: Vec<ReceptacleKind> = homes_in(kind, room, destination).collect();
-    let places = match chance.pick(&homes) {
+    // The earlier of two draws: the catalogue lists the likeliest home first.
+    let position = chance.below(homes.len()).min(chance.below(homes.len()));
+    let places = match homes.get(position).copied() {
         Some(home) => ids_where(receptacles, |kind| kind == home),
         None => ids_where(receptacles, |kind| Some(kind) != destination),
     };

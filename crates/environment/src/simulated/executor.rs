@@ -116,7 +116,7 @@ impl<'a> SimulatedExecutor<'a> {
         // Looking round a bit more while searching teaches nothing wrong, most of the time.
         let gravity = match (mistake, skill) {
             (Mistake::Invalid | Mistake::Repeat, _) => 0.0,
-            (Mistake::Wander, Skill::Routine) => 0.3,
+            (Mistake::Wander, Skill::Routine) => 0.5,
             _ => 1.0,
         };
         self.history.has_wrong_belief |= belief_draw < profile.misbelief * gravity;
@@ -133,7 +133,8 @@ impl<'a> SimulatedExecutor<'a> {
         let profile = &self.profiles[model.get()];
         // A stream of its own, so that the length of an answer does not depend on how it was found.
         let mut chance = Chance::new(self.seed, (1 << 32) + step_idx as u64);
-        let rambling = 1.0 + profile.rambling * self.history.streak as f32;
+        let lacking = (-self.models[model.get()].aptitude - 1.0).max(0.0);
+        let rambling = 1.0 + profile.rambling * self.history.streak as f32 + profile.effort * lacking * lacking;
         let reasons = profile.verbosity_tokens * rambling * (0.5 + chance.unit());
         let output_tokens = (tokens_of_bytes(command.len()) + reasons as u32).min(profile.max_output_tokens);
         TokenUsage {

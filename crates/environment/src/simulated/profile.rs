@@ -80,6 +80,9 @@ pub struct SimulatedModelProfile {
     pub verbosity_tokens: f32,
     /// Share of `verbosity_tokens` added per visible mistake in a row. At most three count. 0 or more.
     pub rambling: f32,
+    /// Share of `verbosity_tokens` added per squared logit of aptitude that it lacks for the task beyond the first logit: what is
+    /// really hard takes many words. 0 or more.
+    pub effort: f32,
     /// Tokens at which a completion is cut.
     pub max_output_tokens: u32,
     /// Time before the first token. Milliseconds.
@@ -105,18 +108,19 @@ impl SimulatedModelProfile {
     pub fn small() -> Self {
         Self {
             name: "small".into(),
-            skills: [0.975, 0.95, 0.35, 0.85, 0.40, 0.80, 0.40, 0.60, 0.94, 0.35, 0.30],
-            aptitude_spread: 1.2,
-            confusion: 1.5,
-            misbelief: 0.60,
-            sway: 0.30,
-            insight: 0.06,
-            recklessness: 0.10,
-            stubbornness: 0.25,
+            skills: [0.988, 0.97, 0.36, 0.94, 0.42, 0.92, 0.42, 0.82, 0.96, 0.38, 0.30],
+            aptitude_spread: 1.3,
+            confusion: 1.8,
+            misbelief: 0.95,
+            sway: 0.15,
+            insight: 0.01,
+            recklessness: 0.08,
+            stubbornness: 0.35,
             resignation: 0.01,
-            verbosity_tokens: 24.0,
-            rambling: 0.7,
-            max_output_tokens: 160,
+            verbosity_tokens: 14.0,
+            rambling: 2.0,
+            effort: 30.0,
+            max_output_tokens: 800,
             latency_ms: 250.0,
             token_latency_ms: 7.0,
         }
@@ -127,18 +131,19 @@ impl SimulatedModelProfile {
     pub fn medium() -> Self {
         Self {
             name: "medium".into(),
-            skills: [0.975, 0.96, 0.70, 0.92, 0.72, 0.90, 0.72, 0.82, 0.95, 0.70, 0.60],
+            skills: [0.988, 0.97, 0.72, 0.95, 0.74, 0.94, 0.74, 0.89, 0.96, 0.74, 0.60],
             aptitude_spread: 1.0,
             confusion: 0.8,
-            misbelief: 0.45,
-            sway: 0.35,
-            insight: 0.08,
+            misbelief: 0.85,
+            sway: 0.15,
+            insight: 0.011,
             recklessness: 0.08,
             stubbornness: 0.15,
             resignation: 0.02,
-            verbosity_tokens: 90.0,
-            rambling: 0.4,
-            max_output_tokens: 192,
+            verbosity_tokens: 120.0,
+            rambling: 1.0,
+            effort: 8.0,
+            max_output_tokens: 400,
             latency_ms: 400.0,
             token_latency_ms: 10.0,
         }
@@ -150,18 +155,19 @@ impl SimulatedModelProfile {
     pub fn large() -> Self {
         Self {
             name: "large".into(),
-            skills: [0.975, 0.97, 0.94, 0.96, 0.94, 0.96, 0.94, 0.95, 0.96, 0.94, 0.85],
+            skills: [0.988, 0.97, 0.89, 0.96, 0.89, 0.95, 0.89, 0.92, 0.96, 0.89, 0.80],
             aptitude_spread: 1.0,
             confusion: 0.2,
-            misbelief: 0.45,
-            sway: 0.40,
-            insight: 0.08,
+            misbelief: 0.75,
+            sway: 0.15,
+            insight: 0.012,
             recklessness: 0.06,
             stubbornness: 0.05,
             resignation: 0.03,
-            verbosity_tokens: 180.0,
+            verbosity_tokens: 350.0,
             rambling: 0.1,
-            max_output_tokens: 256,
+            effort: 0.1,
+            max_output_tokens: 448,
             latency_ms: 600.0,
             token_latency_ms: 14.0,
         }
@@ -204,6 +210,7 @@ impl SimulatedModelProfile {
             ("confusion", self.confusion),
             ("verbosity_tokens", self.verbosity_tokens),
             ("rambling", self.rambling),
+            ("effort", self.effort),
             ("latency_ms", self.latency_ms),
             ("token_latency_ms", self.token_latency_ms),
         ] {
