@@ -1,7 +1,7 @@
 //! What is possible on skill-chain, exactly: the optimum of a router that knows the hidden state.
 
 use serde::Serialize;
-use tollgate_environment::skill_chain::{ReferencePoint, References};
+use tollgate_environment::skill_chain::{CostScale, CostWeighting, ReferencePoint, References};
 use tollgate_inference::{Cell, Hull};
 use tollgate_routing::{Budget, Task};
 
@@ -14,13 +14,19 @@ pub(crate) struct Optimum {
     pub(crate) always_small: OptimumPoint,
     /// Always-large, in expectation.
     pub(crate) always_large: OptimumPoint,
-    /// The privileged optimum at every weight and cap on calls that was evaluated.
+    /// The optimum at every weight and cap on calls that was evaluated, cost weighed on the mean scale of the tasks: the
+    /// points of the privileged frontier.
     pub(crate) privileged: Vec<OptimumPoint>,
+    /// The same with cost weighed on each task's own scale: the best `objective`.
+    pub(crate) privileged_per_task: Vec<OptimumPoint>,
     /// The area under the privileged frontier, on the scale of `frontier_area`.
     pub(crate) privileged_frontier_area: f64,
     /// Corners of the privileged frontier: mean cost in dollars, success.
     #[serde(skip)]
     pub(crate) hull: Vec<(f64, f64)>,
+    /// Each task's own scale of the cost, in the order of the tasks.
+    #[serde(skip)]
+    pub(crate) scales: Vec<CostScale>,
 }
 
 /// Expectations at one operating point.
@@ -31,6 +37,7 @@ pub(crate) struct OptimumPoint {
     success_rate: f64,
     mean_cost_usd: f64,
     mean_large_calls: f64,
+    /// Mean of `success - lambda (C - C_small) / (C_large - C_small)`, each task on its own scale.
     objective: Option<f64>,
 }
 
@@ -38,12 +45,13 @@ impl Optimum {
     /// The optimum on `tasks` for the operating points of `cells`.
     pub(crate) fn new(tasks: &[Task], cells: &[Cell]) -> anyhow::Result<Self> {
         let references = References::new(tasks).or_bad_input()?;
-        let mut privileged: Vec<OptimumPoint> = Vec::new();
-        for (lambda, cap) in operating_points(cells) {
-            let point = references.privileged(lambda, cap);
-            let objective = point.objective(lambda, &references.scale());
-            privileged.push(OptimumPoint { objective: Some(objective), ..optimum_point(point, Some(lambda), cap) });
-        }
+        let points = operating_points(cells);
+        let optimal = |weighting: CostWeighting| -> Vec<OptimumPoint> {
+            let point =
+                |&(lambda, cap)| optimum_point(references.privileged(weighting, lambda, cap), Some(lambda), cap);
+            points.iter().map(point).collect()
+        };
+        let privileged = optimal(CostWeighting::Overall);
         let [small, large] = [references.always_small(), references.always_large()];
         let places = [small, large].into_iter().map(place);
         let hull = Hull::new(places.chain(privileged.iter().map(|point| (point.mean_cost_usd, point.success_rate))));
@@ -51,8 +59,10 @@ impl Optimum {
         Ok(Self {
             always_small: optimum_point(small, None, None),
             always_large: optimum_point(large, None, None),
+            privileged_per_task: optimal(CostWeighting::PerTask),
             privileged_frontier_area: hull.area(large_cost) / (large_cost * large_success),
             hull: hull.vertices().to_vec(),
+            scales: references.scales().to_vec(),
             privileged,
         })
     }
@@ -86,6 +96,6 @@ fn optimum_point(point: ReferencePoint, lambda: Option<f64>, large_calls_cap: Op
         success_rate: point.success_rate,
         mean_cost_usd: point.mean_cost_nano_usd * 1e-9,
         mean_large_calls: point.mean_large_calls,
-        objective: None,
+        objective: lambda.map(|lambda| point.objective(lambda)),
     }
 }

@@ -50,12 +50,7 @@ impl StageCall {
         let request = StageRequest::read(path).or_bad_input()?;
         request.check_slot(slot).with_context(|| path.display().to_string()).or_bad_input()?;
         let origin = path.display().to_string();
-        let config: RequestConfig = read(&origin, "config", request.config.clone())?;
-        let experiment = match config.experiment {
-            Value::Null => ExperimentConfig::default(),
-            table => read(&origin, "config.experiment", table)?,
-        };
-        let table = StageTable::new(&origin, slot, config.stage)?;
+        let (experiment, table) = read_config(&request, &origin)?;
         Ok(Self { request, experiment, table, publish_to: None })
     }
 
@@ -100,6 +95,16 @@ impl StageCall {
     pub(crate) fn input(&self, kind: impl Into<ProductKind>) -> anyhow::Result<&Path> {
         self.request.input(kind).or_bad_input()
     }
+}
+
+/// The parts of a request's config; `origin` names the request in errors.
+pub(crate) fn read_config(request: &StageRequest, origin: &str) -> anyhow::Result<(ExperimentConfig, StageTable)> {
+    let config: RequestConfig = read(origin, "config", request.config.clone())?;
+    let experiment = match config.experiment {
+        Value::Null => ExperimentConfig::default(),
+        table => read(origin, "config.experiment", table)?,
+    };
+    Ok((experiment, StageTable::new(origin, request.slot, config.stage)?))
 }
 
 fn default_input(args: &StageArgs, experiment: &ExperimentConfig, kind: ProductKind) -> anyhow::Result<PathBuf> {

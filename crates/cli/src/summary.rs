@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 use tollgate_contract::budget_kind;
+use tollgate_environment::skill_chain::CostScale;
 use tollgate_inference::{Estimate, Metric, OutcomeGroup, summarize};
 use tollgate_routing::Budget;
 
@@ -102,24 +103,37 @@ pub(crate) struct OperatingPointEntry {
     gap_recovered: f64,
 }
 
-/// Entries of all policies at all operating points on the test split.
-pub(crate) fn policies(figures: &Figures) -> anyhow::Result<Vec<PolicyEntry>> {
-    let boundaries = figures.boundaries()?;
-    let cost = |group: &OutcomeGroup| group.mean(Metric::CostUsd);
-    let [small, large] = [cost(boundaries.small()), cost(boundaries.large())];
+/// Entries of all policies at all operating points on the test split. With an optimum, `objective` weighs each task's cost
+/// on that task's own, exact scale.
+pub(crate) fn policies(figures: &Figures, optimum: Option<&Optimum>) -> anyhow::Result<Vec<PolicyEntry>> {
     let mut entries = Vec::new();
     for family in figures.test.families() {
         let groups = figures.test.family(&family);
         let is_conditioned = looks_at_lambda(&groups);
         for group in groups {
             let lambda = is_conditioned.then_some(group.lambda);
-            let objective = lambda.map(|lambda| {
-                group.mean(Metric::Success) - f64::from(lambda) * (cost(group) - small) / (large - small)
-            });
+            let cost = match optimum {
+                Some(optimum) => per_task_cost(group, &optimum.scales),
+                None => mean_scale_cost(group, figures)?,
+            };
+            let objective = lambda.map(|lambda| group.mean(Metric::Success) - f64::from(lambda) * cost);
             entries.push(policy(group, figures, lambda, objective)?);
         }
     }
     Ok(entries)
+}
+
+/// Mean cost, where 0 is always-small's mean and 1 always-large's.
+fn mean_scale_cost(group: &OutcomeGroup, figures: &Figures) -> anyhow::Result<f64> {
+    let boundaries = figures.boundaries()?;
+    let [cost, small, large] = [group, boundaries.small(), boundaries.large()].map(|group| group.mean(Metric::CostUsd));
+    Ok((cost - small) / (large - small))
+}
+
+/// Mean over tasks of the cost on each task's own scale; tasks in the same order.
+fn per_task_cost(group: &OutcomeGroup, scales: &[CostScale]) -> f64 {
+    let costs = group.per_task(Metric::CostUsd);
+    costs.iter().zip(scales).map(|(cost_usd, scale)| scale.normalise(cost_usd * 1e9)).sum::<f64>() / costs.len() as f64
 }
 
 fn policy(

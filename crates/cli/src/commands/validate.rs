@@ -9,5 +9,5 @@ use crate::validation;
 /// Runs the command.
 pub(crate) fn run(args: &ValidateArgs) -> anyhow::Result<()> {
     let request = StageRequest::read(&args.request).or_bad_input()?;
-    validation::validate(&request, &args.dir)
+    validation::validate(&request, &args.request.display().to_string(), &args.dir)
 }

@@ -44,7 +44,7 @@ fn by_hand(call: &StageCall, out: &Path) -> anyhow::Result<()> {
         remove(partial)?;
     }
     fs::create_dir_all(partial).with_context(|| format!("{}: cannot be created", partial.display()))?;
-    let result = fill(call).and_then(|()| validation::validate(&call.request, partial));
+    let result = fill(call).and_then(|()| validation::validate(&call.request, "the flags", partial));
     if let Err(error) = result {
         if call.request.slot != Slot::Optimize {
             remove(partial)?;

@@ -41,7 +41,7 @@ pub(crate) fn run(call: &StageCall) -> anyhow::Result<()> {
         confidence: config.confidence,
         n_episodes: evaluations.episodes.len(),
         violations: evaluations.episodes.iter().filter(|episode| episode.outcome.is_violation).count() as u64,
-        policies: summary::policies(&figures)?,
+        policies: summary::policies(&figures, optimum.as_ref())?,
         frontier_area: summary::areas(&figures),
         operating_point: figures.operating_point.as_ref().map(Into::into),
         optimum,
@@ -51,9 +51,12 @@ pub(crate) fn run(call: &StageCall) -> anyhow::Result<()> {
     fs::write(&path, text + "\n").with_context(|| format!("{}: cannot be written", path.display()))
 }
 
-/// The test tasks that were evaluated.
+/// The test tasks that were evaluated, ordered by name.
 fn test_tasks(call: &StageCall, figures: &Figures) -> anyhow::Result<Vec<Task>> {
     let tasks: Vec<TaskRow> = artifact::read_rows(call.input(ArtifactKind::Tasks)?)?;
     let is_evaluated = |task: &Task| task.split == Split::Test && figures.test.tasks().binary_search(&task.id).is_ok();
-    Ok(tasks.into_iter().filter(is_evaluated).collect())
+    let mut tasks: Vec<Task> = tasks.into_iter().filter(is_evaluated).collect();
+    // As in the table of figures.
+    tasks.sort_by(|left, right| left.id.cmp(&right.id));
+    Ok(tasks)
 }

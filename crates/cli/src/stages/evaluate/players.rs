@@ -23,6 +23,8 @@ impl Plays {
     const EVERYWHERE: Self = Self { uncapped: true, capped_in_calls: true, capped_in_usd: true };
     /// A cap on calls makes it another policy, or none.
     const BUT_CALLS: Self = Self { capped_in_calls: false, ..Self::EVERYWHERE };
+    /// A cap adds nothing.
+    pub(crate) const ONLY_UNCAPPED: Self = Self { capped_in_calls: false, capped_in_usd: false, ..Self::EVERYWHERE };
     const ONLY_CALLS: Self = Self { uncapped: false, capped_in_usd: false, ..Self::EVERYWHERE };
 }
 
@@ -64,7 +66,8 @@ impl Player {
         Self { train_seed: Some(train_seed), ..self }
     }
 
-    fn playing(self, plays: Plays) -> Self {
+    /// The same policy, played there.
+    pub(crate) fn playing(self, plays: Plays) -> Self {
         Self { plays, ..self }
     }
 }
