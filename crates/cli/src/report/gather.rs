@@ -246,12 +246,20 @@ fn taxonomy(
     Some(TaxonomySummary {
         classes: Difficulty::ALL.into_iter().map(|difficulty| class(difficulty, labels)).collect(),
         spending: if classes.is_empty() { Vec::new() } else { spending.collect() },
-        spending_scope: format!(
-            "The {} test tasks. Their class comes from their evaluated episodes of the two boundary policies ({n_probes} of each), by the \
-             rule of the training tasks.",
-            classes.len()
-        ),
+        spending_scope: spending_scope(classes.len(), n_probes),
     })
+}
+
+/// Where the classes of the test tasks come from, and how far to trust them.
+fn spending_scope(n_tasks: usize, n_probes: usize) -> String {
+    let caution = match n_probes {
+        0..=2 => " With so few, a class says what happened to a task rather than how hard it is.",
+        _ => "",
+    };
+    format!(
+        "The {n_tasks} test tasks, classed by the rule of the training tasks from their evaluated episodes of the two boundary policies: \
+         {n_probes} of each.{caution}"
+    )
 }
 
 fn class(difficulty: Difficulty, labels: &[BoundaryLabel]) -> ClassSummary {

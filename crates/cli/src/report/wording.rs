@@ -33,6 +33,11 @@ pub(crate) fn number(value: f64, decimals: usize) -> String {
     format!("{value:.decimals$}").replace('-', "−")
 }
 
+/// The weight of cost: up to three decimals, no trailing zeros.
+pub(crate) fn lambda(value: f64) -> String {
+    tick((value * 1e3).round() / 1e3, 0.5)
+}
+
 /// The ends of an interval in brackets.
 pub(crate) fn ends(interval: &Interval, word: impl Fn(f64) -> String) -> String {
     if interval.low.is_finite() && interval.high.is_finite() {
@@ -129,6 +134,8 @@ mod tests {
         check(&tick(0.020, 0.03), "0.02");
         check(&tick(100.0, 300.0), "100");
         check(&counted(1, "step"), "1 step");
+        check(&lambda(f64::from(0.3_f32)), "0.3");
+        check(&lambda(0.0), "0");
         check(&budget(Budget::Usd(NanoUsd::new(12_300_000)), Some(0.25)), "$0.0123 (25\u{a0}% of always-large)");
     }
 }

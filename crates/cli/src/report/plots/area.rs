@@ -20,7 +20,7 @@ pub(in crate::report) fn plot(inputs: &ReportInputs) -> Result<Option<Plot>> {
     }
     rows.sort_by(|(_, one), (_, other)| other.value.total_cmp(&one.value));
     let height = 76 + 24 * rows.len() as u32;
-    let plot = Plot::of(Size::new(510, height), Size::new(360, height), |canvas, size| paint(&rows, canvas, size))?;
+    let plot = Plot::of(Size::new(456, height), Size::new(360, height), |canvas, size| paint(&rows, canvas, size))?;
     Ok(Some(plot))
 }
 

@@ -73,24 +73,22 @@ fn paint(inputs: &ReportInputs, canvas: &Canvas<'_>, size: Size) -> Result<()> {
     paint_labels(inputs, canvas, &chart, &shown)
 }
 
-/// Policies without a cap, and the trained policy also under its caps: capped baselines are in the plot of the caps.
+/// Policies without a cap; under caps the trained policy, whose frontier covers both sweeps, and first-K-large, which exists only
+/// there. Other capped policies are in the plot of the caps.
 fn shown(inputs: &ReportInputs) -> Vec<&PolicySummary> {
-    let mut shown: Vec<(&PolicySummary, Role)> = inputs
-        .policies
-        .iter()
-        .map(|policy| (policy, look(&policy.family, &inputs.main_family).role))
-        .filter(|(policy, role)| {
-            *role != Role::Ablation && (policy.budget == Budget::Unlimited || is_swept_by_cap(policy))
-        })
-        .collect();
-    // The main family is drawn last, on top.
-    shown.sort_by_key(|(_, role)| std::cmp::Reverse(*role));
+    let is_shown = |policy: &PolicySummary, role| match policy.budget {
+        _ if role == Role::Ablation => false,
+        Budget::Unlimited => true,
+        Budget::LargeCalls(_) => role == Role::Main || policy.family == "first-k-large",
+        Budget::Usd(_) => role == Role::Main,
+    };
+    let with_role = |policy: &PolicySummary| look(&policy.family, &inputs.main_family).role;
+    let mut shown: Vec<(&PolicySummary, Role)> =
+        inputs.policies.iter().map(|policy| (policy, with_role(policy))).collect();
+    shown.retain(|(policy, role)| is_shown(policy, *role));
+    // The main family is drawn last, on top, and its sweep of lambda on top of its caps.
+    shown.sort_by_key(|(policy, role)| std::cmp::Reverse((*role, policy.budget != Budget::Unlimited)));
     shown.into_iter().map(|(policy, _)| policy).collect()
-}
-
-/// First-K-large exists only under caps; the trained policy's frontier covers both sweeps.
-fn is_swept_by_cap(policy: &PolicySummary) -> bool {
-    policy.family == "first-k-large" && matches!(policy.budget, Budget::LargeCalls(_))
 }
 
 fn ranges(inputs: &ReportInputs, shown: &[&PolicySummary], size: Size) -> (Range<f64>, Range<f64>) {
@@ -147,6 +145,10 @@ fn paint_policy(
     let (cost, success) = (policy.mean_cost_usd, policy.success);
     if is_minor {
         return canvas.marker(chart.at((cost.value, success.value)), look.marker, look.paint, 2.5);
+    }
+    // A ring of the main series is a cap; its intervals are in the plot of the caps.
+    if look.role == Role::Main && policy.budget != Budget::Unlimited {
+        return canvas.marker(chart.at((cost.value, success.value)), Marker::Ring, look.paint, 4.0);
     }
     let stroke = Stroke::solid(look.paint, 1.0).faint(0.55);
     chart.whisker(cost.value, (success.low, success.high), 0.0, stroke)?;

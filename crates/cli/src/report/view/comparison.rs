@@ -123,7 +123,7 @@ fn policy_row(inputs: &ReportInputs, policy: &PolicySummary) -> Result<PolicyRow
         key: Value::from_safe_string(key(&look)?),
         label: policy_label(&policy.policy_id, &policy.family, &inputs.main_family),
         is_main: look.role == Role::Main,
-        lambda: policy.lambda.map_or_else(|| "–".to_owned(), |lambda| number(lambda, 2)),
+        lambda: policy.lambda.map_or_else(|| "–".to_owned(), wording::lambda),
         budget: wording::budget(policy.budget, policy.budget_of_large),
         success: estimate(&policy.success, rate),
         score: rate(policy.mean_score),

@@ -86,7 +86,7 @@ fn episode_view(inputs: &ReportInputs, position: usize, episode: &EpisodeTrace) 
             counted(episode.steps.len(), "step")
         ),
         policy: main_label(&episode.policy_id),
-        lambda: number(episode.lambda, 2),
+        lambda: wording::lambda(episode.lambda),
         budget: wording::budget(episode.budget, None),
         spent: usd(total.as_usd()),
         calls: counted(n_large, "large call"),

@@ -153,7 +153,7 @@ fn operating_point(inputs: &ReportInputs, point: &OperatingPoint) -> (String, St
          for {} each.",
         counted(inputs.scope.n_tasks, "task"),
         main_label(&point.policy_id),
-        number(point.lambda, 2),
+        super::wording::lambda(point.lambda),
         percent(point.success.value, 1),
         usd(point.mean_cost_usd.value),
     );
