@@ -66,6 +66,12 @@ impl Chain {
         let draw = |stream: u64| uniform(task_seed, stream);
         let kind = TaskKind::ALL[pick(&TaskKind::ALL.map(TaskKind::share), draw(0))];
         let len = MIN_SUBGOALS + (draw(1) * (MAX_SUBGOALS - MIN_SUBGOALS + 1) as f64) as usize;
+        Self::draw(kind, len, task_seed)
+    }
+
+    /// A chain of a given kind and length.
+    pub(crate) fn draw(kind: TaskKind, len: usize, seed: u64) -> Self {
+        let draw = |stream: u64| uniform(seed, stream);
         let impossible_at = (kind == TaskKind::Impossible).then(|| (draw(2) * len as f64) as usize);
         let mut subgoals = [Subgoal::default(); MAX_SUBGOALS];
         for (position, subgoal) in subgoals[..len].iter_mut().enumerate() {

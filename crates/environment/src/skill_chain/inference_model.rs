@@ -1,7 +1,7 @@
 //! What cues and failed attempts say about the hidden state, by Bayes' rule.
 
 use super::chain::TaskKind;
-use super::rules::{Caller, IMPOSSIBLE, N_CUES, N_SKILLS, cue_chance};
+use super::rules::{Caller, IMPOSSIBLE, MAX_SUBGOALS, MIN_SUBGOALS, N_CUES, N_SKILLS, cue_chance};
 
 /// How many of a set of subgoals show each cue.
 pub(crate) type CueCounts = [usize; N_CUES];
@@ -9,9 +9,23 @@ pub(crate) type CueCounts = [usize; N_CUES];
 /// Weights of skills, the impossible one last.
 pub(crate) type SkillWeights = [f64; N_SKILLS];
 
-/// The prior's consequences: what a cue says about the skill, per mixture of skills.
+/// What is known of a subgoal before its first attempt.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct SubgoalPrior {
+    /// Probabilities of its skill.
+    pub(crate) skills: SkillWeights,
+    /// Expected weight of a unit of cost at lambda 1, by skill: it depends on the task, and so on its kind.
+    pub(crate) inverse_scale: SkillWeights,
+}
+
+/// Expected weight of a unit of cost at lambda 1: one over the span of the costs of the boundary policies. By length of the
+/// chain, from the shortest, and by kind.
+pub(crate) type InverseScales = [[f64; TaskKind::ALL.len()]; MAX_SUBGOALS - MIN_SUBGOALS + 1];
+
+/// The prior's consequences: what a cue says about the skill, per mixture of skills, and about the scale of the cost.
 #[derive(Debug, Clone)]
 pub(crate) struct CueModel {
+    inverse_scales: InverseScales,
     easy: Mixture,
     harder: Mixture,
     /// How much better a cue fits the impossible skill than a skill of the harder mixture.
@@ -45,13 +59,15 @@ pub(crate) struct KindWeights {
     /// The impossible kind, per unit of fit: multiplied by a subgoal's `impossible_fit` it is the weight of the case that
     /// this very subgoal is the impossible one.
     impossible: f64,
+    /// Expected weight of a unit of cost at lambda 1, by kind.
+    inverse_scale: [f64; TaskKind::ALL.len()],
 }
 
 impl CueModel {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(inverse_scales: InverseScales) -> Self {
         let harder = Mixture::new(TaskKind::Harder);
         let impossible_fit = std::array::from_fn(|cue| cue_chance(cue, IMPOSSIBLE) / harder.cue[cue]);
-        Self { easy: Mixture::new(TaskKind::Easy), harder, impossible_fit }
+        Self { inverse_scales, easy: Mixture::new(TaskKind::Easy), harder, impossible_fit }
     }
 
     /// The kinds' weights when the cues of the whole chain are known and nothing was tried.
@@ -65,23 +81,30 @@ impl CueModel {
             easy: TaskKind::Easy.share() * easy,
             harder: TaskKind::Harder.share() * harder,
             impossible: TaskKind::Impossible.share() * harder / n_subgoals as f64,
+            inverse_scale: self.inverse_scales[n_subgoals.clamp(MIN_SUBGOALS, MAX_SUBGOALS) - MIN_SUBGOALS],
         }
         .scaled()
     }
 
-    /// Probabilities of the current subgoal's skill, given its cue and the cues after it.
-    pub(crate) fn skills(&self, kinds: &KindWeights, cue: usize, later_cues: &CueCounts) -> SkillWeights {
+    /// What is known of the current subgoal, given its cue and the cues after it.
+    pub(crate) fn prior(&self, kinds: &KindWeights, cue: usize, later_cues: &CueCounts) -> SubgoalPrior {
         let impossible_later: f64 =
             self.impossible_fit.iter().zip(later_cues).map(|(fit, &count)| fit * count as f64).sum();
-        let easy = kinds.easy;
-        let harder = kinds.harder + kinds.impossible * impossible_later;
-        let impossible = kinds.impossible * self.impossible_fit[cue];
-        let total = easy + harder + impossible;
-        let mut skills = [impossible / total; N_SKILLS];
-        for (skill, probability) in skills[..N_CUES].iter_mut().enumerate() {
-            *probability = (easy * self.easy.skill[cue][skill] + harder * self.harder.skill[cue][skill]) / total;
+        let later = kinds.impossible * impossible_later;
+        let here = kinds.impossible * self.impossible_fit[cue];
+        let total = kinds.easy + kinds.harder + later + here;
+        let [scale_easy, scale_harder, scale_impossible] = kinds.inverse_scale;
+        let mut prior =
+            SubgoalPrior { skills: [here / total; N_SKILLS], inverse_scale: [scale_impossible; N_SKILLS] };
+        for skill in 0..N_CUES {
+            let (in_easy, in_harder) = (self.easy.skill[cue][skill], self.harder.skill[cue][skill]);
+            let weight = kinds.easy * in_easy + (kinds.harder + later) * in_harder;
+            let scaled = kinds.easy * in_easy * scale_easy
+                + (kinds.harder * scale_harder + later * scale_impossible) * in_harder;
+            prior.skills[skill] = weight / total;
+            prior.inverse_scale[skill] = scaled / weight;
         }
-        skills
+        prior
     }
 
     /// The kinds' weights after a subgoal with `cue` was solved; `likelihood` is the chance, for each skill, of the way in
@@ -90,15 +113,20 @@ impl CueModel {
         let chance = |mixture: &Mixture| -> f64 { mixture.skill[cue].iter().zip(likelihood).map(|(p, l)| p * l).sum() };
         let (easy, harder) = (chance(&self.easy), chance(&self.harder));
         // The impossible subgoal is not behind us, so what was solved was one of the harder mixture.
-        KindWeights { easy: kinds.easy * easy, harder: kinds.harder * harder, impossible: kinds.impossible * harder }
-            .scaled()
+        KindWeights {
+            easy: kinds.easy * easy,
+            harder: kinds.harder * harder,
+            impossible: kinds.impossible * harder,
+            ..*kinds
+        }
+        .scaled()
     }
 }
 
 impl KindWeights {
     fn scaled(self) -> Self {
         let total = self.easy + self.harder + self.impossible;
-        Self { easy: self.easy / total, harder: self.harder / total, impossible: self.impossible / total }
+        Self { easy: self.easy / total, harder: self.harder / total, impossible: self.impossible / total, ..self }
     }
 }
 
@@ -145,6 +173,13 @@ impl FailedAttempts {
         succeeds / total
     }
 
+    /// Mean of `values`, which are by skill, given the failures.
+    pub(crate) fn mean(&self, values: &SkillWeights) -> f64 {
+        let weight = |skill: usize| self.alive[skill] + self.lost[skill];
+        let total: f64 = (0..N_SKILLS).map(weight).sum();
+        (0..N_SKILLS).map(|skill| weight(skill) * values[skill]).sum::<f64>() / total
+    }
+
     /// Chance of the failures followed by a success of `caller`, by skill.
     pub(crate) fn then_success_of(&self, caller: Caller) -> SkillWeights {
         std::array::from_fn(|skill| self.alive[skill] * caller.success(skill, self.confusion))
@@ -155,9 +190,11 @@ impl FailedAttempts {
 mod tests {
     use super::*;
 
+    const SCALES: InverseScales = [[0.02, 0.01, 0.002]; 9];
+
     #[test]
     fn an_easy_looking_chain_is_probably_easy() {
-        let model = CueModel::new();
+        let model = CueModel::new(SCALES);
         let kinds = model.kinds(&[4, 3, 1, 0, 0, 0]);
         assert!(kinds.easy > 0.9, "{kinds:?}");
         assert!(model.kinds(&[1, 1, 1, 2, 2, 1]).easy < 0.01);
@@ -166,9 +203,9 @@ mod tests {
     /// By hand for the harder mixture alone: P(cue 5) = .82 * .12 + .036 * .88 = .13008, so P(skill 5 | cue 5) = .75646.
     #[test]
     fn a_cue_updates_the_skill_by_bayes_rule() {
-        let model = CueModel::new();
-        let kinds = KindWeights { easy: 0.0, harder: 1.0, impossible: 0.0 };
-        let skills = model.skills(&kinds, 5, &[0; N_CUES]);
+        let model = CueModel::new(SCALES);
+        let kinds = KindWeights { easy: 0.0, harder: 1.0, impossible: 0.0, inverse_scale: SCALES[0] };
+        let skills = model.prior(&kinds, 5, &[0; N_CUES]).skills;
         assert!((skills[5] - 0.0984 / 0.13008).abs() < 1e-9, "{skills:?}");
         assert!((skills.iter().sum::<f64>() - 1.0).abs() < 1e-12);
     }

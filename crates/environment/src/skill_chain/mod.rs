@@ -10,9 +10,10 @@
 //! reach, and [`BeliefPolicy`] is a strong router that sees only what any router sees.
 
 mod arena;
+mod attempts;
 mod belief;
-mod belief_table;
 mod chain;
+mod future;
 mod heuristic;
 mod inference_model;
 mod privileged;
@@ -25,7 +26,8 @@ pub use arena::{SkillChainArena, SkillChainModels};
 pub use belief::{BeliefPlanner, BeliefPolicy};
 pub use chain::{Chain, Subgoal, TaskCounts, TaskKind, generate_tasks};
 pub use heuristic::CueHeuristic;
-pub use references::{CostScale, ReferencePoint, References};
+pub use references::{CostScale, CostWeighting, ReferencePoint, References};
 pub use rules::{ENVIRONMENT, HORIZON, MAX_SUBGOALS, MIN_SUBGOALS, N_CUES, N_SKILLS, NANO_USD_PER_UNIT};
 pub use visible::{LastOutcome, VisibleState};
 pub use world::SkillChain;
+#[cfg(test)]

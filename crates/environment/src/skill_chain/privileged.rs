@@ -56,6 +56,11 @@ pub(crate) fn evaluate(subgoals: &[Subgoal], strategy: Strategy, calls: Option<u
     induction.later[induction.index(0, 0, induction.lanes - 1)]
 }
 
+/// Expected costs of always-small and always-large on `subgoals`. Units.
+pub(crate) fn boundary_costs(subgoals: &[Subgoal]) -> [f64; 2] {
+    [Some(0), None].map(|calls| evaluate(subgoals, Strategy::LargeFirst, calls).cost_units)
+}
+
 const N_CONFUSIONS: usize = MAX_CONFUSION + 1;
 
 struct Induction<'a> {
