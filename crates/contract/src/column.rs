@@ -6,7 +6,7 @@ use arrow::datatypes::{DataType, Field};
 
 /// The types that columns have. Each is read without loss by DuckDB, pyarrow, pandas and Polars.
 ///
-/// Counts and money are signed: in DuckDB and NumPy the difference of two unsigned columns overflows or wraps around. Seeds
+/// Counts and money are signed: in DuckDB and pandas the difference of two unsigned columns overflows or wraps around. Seeds
 /// are the exception, for they use all 64 bits and nobody subtracts them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ColumnType {

@@ -36,7 +36,7 @@ pub fn markdown(kind: ArtifactKind) -> String {
         .map(|slot| format!("`{slot}`"))
         .collect();
     if !readers.is_empty() {
-        written_by += &format!("; read by {}", readers.join(", "));
+        written_by = format!("{written_by}; read by {}", readers.join(", "));
     }
     line(&mut page, &format!("{written_by}.\n"));
     line(&mut page, "| column | type | null | unit | meaning |\n|---|---|---|---|---|");

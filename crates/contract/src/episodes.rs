@@ -119,7 +119,7 @@ impl ArtifactRow for EpisodeRow {
 
     fn to_batch(rows: &[Self]) -> Result<RecordBatch, ContractError> {
         let mut batch = Encoder::new(Self::KIND, rows.len());
-        encode(&mut batch, rows.iter())?;
+        encode(&mut batch, &rows.iter())?;
         batch.finish()
     }
 
@@ -131,7 +131,7 @@ impl ArtifactRow for EpisodeRow {
 /// The columns of episodes, which evaluations have as well.
 pub(crate) fn encode<'a>(
     batch: &mut Encoder,
-    rows: impl Iterator<Item = &'a EpisodeRow> + Clone,
+    rows: &(impl Iterator<Item = &'a EpisodeRow> + Clone),
 ) -> Result<(), ContractError> {
     let rows = || rows.clone();
     batch.text(&EPISODE_ID, rows().map(|row| row.episode_id.as_str()));

@@ -36,7 +36,7 @@ impl ArtifactRow for EvaluationRow {
 
     fn to_batch(rows: &[Self]) -> Result<RecordBatch, ContractError> {
         let mut batch = Encoder::new(Self::KIND, rows.len());
-        episodes::encode(&mut batch, rows.iter().map(|row| &row.episode))?;
+        episodes::encode(&mut batch, &rows.iter().map(|row| &row.episode))?;
         batch.bool(&IS_VIOLATION, rows.iter().map(|row| row.is_violation));
         batch.seed(&TRAIN_SEED, rows.iter().map(|row| row.train_seed));
         batch.finish()

@@ -19,6 +19,14 @@ pub enum TrajectoryError {
         /// What it should be.
         what: ProductKind,
     },
+    /// An output without content.
+    #[error("{}: empty, expected {what}\nhint: the stage ended before it was written", path.display())]
+    Empty {
+        /// Where it is.
+        path: PathBuf,
+        /// What it should be.
+        what: ProductKind,
+    },
     /// A file that is no Parquet file at all.
     #[error("{}: not a Parquet file, expected {kind} as Parquet\nhint: is it another format under this name?", path.display())]
     NotParquet {

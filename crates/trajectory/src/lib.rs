@@ -28,11 +28,13 @@
 mod error;
 mod publish;
 mod reader;
+mod validate;
 mod writer;
 
 pub use error::TrajectoryError;
 pub use publish::PartialDirectory;
 pub use reader::{ArtifactReader, Batches, read_rows};
+pub use validate::{SlotContents, validate_slot};
 pub use writer::{ArtifactWriter, WrittenArtifact, write_rows};
 
 /// The footer key that names the artifact.

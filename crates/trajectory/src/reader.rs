@@ -8,7 +8,7 @@ use arrow::record_batch::RecordBatch;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
 use parquet::errors::ParquetError;
-use parquet::file::metadata::FileMetaData;
+use parquet::file::metadata::{ColumnChunkMetaData, FileMetaData, ParquetMetaData, RowGroupMetaData};
 use tollgate_contract::{ArtifactKind, ArtifactRow, CONTRACT_VERSION};
 
 use crate::{KIND_KEY, TrajectoryError, VERSION_KEY};
@@ -44,6 +44,7 @@ impl ArtifactReader {
             ParquetError::EOF(_) => TrajectoryError::Truncated { path: path.to_owned(), bytes },
             source => TrajectoryError::reading(path, source),
         })?;
+        check_chunks(path, bytes, builder.metadata())?;
         check_footer(path, kind, builder.metadata().file_metadata())?;
         kind.check_schema(builder.schema()).map_err(|source| TrajectoryError::contract(path, source))?;
         let columns = kind.columns().iter().map(|column| column.name).collect();
@@ -158,6 +159,21 @@ fn check_magic(mut file: &File, path: &Path, kind: ArtifactKind) -> Result<u64, 
         return Err(truncated());
     }
     Ok(bytes)
+}
+
+/// A damaged footer may place column chunks anywhere; the decoder panics where a place or size is negative.
+fn check_chunks(path: &Path, bytes: u64, metadata: &ParquetMetaData) -> Result<(), TrajectoryError> {
+    let lies_in_file = |chunk: &ColumnChunkMetaData| {
+        let start = chunk.dictionary_page_offset().unwrap_or_else(|| chunk.data_page_offset());
+        let end = u64::try_from(start).ok().zip(u64::try_from(chunk.compressed_size()).ok());
+        let end = end.and_then(|(start, size)| start.checked_add(size));
+        end.is_some_and(|end| end <= bytes) && (0..=i64::from(i32::MAX)).contains(&chunk.num_values())
+    };
+    if metadata.row_groups().iter().flat_map(RowGroupMetaData::columns).all(lies_in_file) {
+        return Ok(());
+    }
+    let source = ParquetError::General(format!("a column lies outside of the file's {bytes} bytes"));
+    Err(TrajectoryError::Corrupt { path: path.to_owned(), source })
 }
 
 fn check_footer(path: &Path, kind: ArtifactKind, footer: &FileMetaData) -> Result<(), TrajectoryError> {

@@ -78,7 +78,7 @@ pub(super) struct ExampleTable {
 }
 
 impl ExampleTable {
-    pub(super) fn row(&mut self, row: SftExample, n_models: Option<usize>, report: &mut RowReport<'_>) {
+    pub(super) fn row(&mut self, row: &SftExample, n_models: Option<usize>, report: &mut RowReport<'_>) {
         let action = row.action.get();
         report.expect(
             n_models.is_none_or(|n_models| action < n_models),

@@ -91,7 +91,7 @@ impl Checks {
                 self.each(batch, first_row, |checks, row, report| checks.labels.row(row, report))
             }
             ArtifactKind::SftExamples => {
-                self.each(batch, first_row, |checks, row, report| checks.examples.row(row, checks.n_models, report))
+                self.each(batch, first_row, |checks, row, report| checks.examples.row(&row, checks.n_models, report))
             }
             ArtifactKind::TrainingLog => {
                 self.each(batch, first_row, |checks, row, report| checks.training.row(&row, report))
