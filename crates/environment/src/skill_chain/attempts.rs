@@ -238,10 +238,7 @@ mod tests {
         check(values(&certain(5), terms, 29, 0), [0.05 - 0.01, 0.6 - 0.245]);
         let after_small = 0.94 * 0.6 - 0.245;
         let after_large = 0.99 * 0.6 - 0.245;
-        check(
-            values(&certain(5), terms, 28, 0),
-            [0.05 + 0.95 * after_small - 0.01, 0.6 + 0.4 * after_large - 0.24],
-        );
+        check(values(&certain(5), terms, 28, 0), [0.05 + 0.95 * after_small - 0.01, 0.6 + 0.4 * after_large - 0.24]);
     }
 
     #[test]

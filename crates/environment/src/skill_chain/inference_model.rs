@@ -94,8 +94,7 @@ impl CueModel {
         let here = kinds.impossible * self.impossible_fit[cue];
         let total = kinds.easy + kinds.harder + later + here;
         let [scale_easy, scale_harder, scale_impossible] = kinds.inverse_scale;
-        let mut prior =
-            SubgoalPrior { skills: [here / total; N_SKILLS], inverse_scale: [scale_impossible; N_SKILLS] };
+        let mut prior = SubgoalPrior { skills: [here / total; N_SKILLS], inverse_scale: [scale_impossible; N_SKILLS] };
         for skill in 0..N_CUES {
             let (in_easy, in_harder) = (self.easy.skill[cue][skill], self.harder.skill[cue][skill]);
             let weight = kinds.easy * in_easy + (kinds.harder + later) * in_harder;
