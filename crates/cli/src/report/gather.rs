@@ -43,7 +43,7 @@ pub(crate) struct Sources<'a> {
 /// Everything that the page shows. Reads the rest of the stage's inputs and plays a few episodes again.
 ///
 /// # Errors
-/// When an input cannot be read, or an episode does not come out as it was evaluated.
+/// When an input cannot be read, or an episode cannot be played.
 pub(crate) fn gather(sources: &Sources<'_>) -> Result<ReportInputs> {
     let Sources { call, config, arena, evaluations, figures, optimum } = *sources;
     let labels: Vec<BoundaryLabelRow> = read_rows(call.input(ArtifactKind::BoundaryLabels)?)?;

@@ -37,18 +37,23 @@ impl<'a> Origins<'a> {
 
     /// The settings as one config file: the experiment's, then a table per slot.
     pub(super) fn configuration(&self) -> Result<String> {
-        let mut tables = serde_json::Map::new();
-        tables.insert("experiment".to_owned(), serde_json::to_value(&self.call.experiment)?);
+        let experiment = serde_json::to_value(&self.call.experiment)?;
         let own = (Slot::Report, &self.call.request.config);
         let others = self.manifests.iter().map(|(&slot, manifest)| (slot, &manifest.config));
-        for (slot, config) in others.chain([own]) {
-            if let Some(Value::Object(table)) = config.get("stage") {
-                let settings = table.iter().filter(|(_, value)| !value.is_null());
-                let table = settings.map(|(key, value)| (key.clone(), value.clone())).collect();
-                tables.insert(slot.as_str().to_owned(), Value::Object(table));
-            }
+        let stages = others.chain([own]).filter_map(|(slot, config)| Some((slot.as_str(), config.get("stage")?)));
+        let mut texts = Vec::new();
+        for (name, settings) in [("experiment", &experiment)].into_iter().chain(stages) {
+            let Value::Object(settings) = settings else { continue };
+            // TOML has no null: what is not set is not there.
+            let settings: serde_json::Map<_, _> = settings
+                .iter()
+                .filter(|(_, value)| !value.is_null())
+                .map(|(key, value)| (key.clone(), value.clone()))
+                .collect();
+            let table = BTreeMap::from([(name, settings)]);
+            texts.push(toml::to_string(&table).context("the configuration has no form as TOML")?);
         }
-        toml::to_string_pretty(&tables).context("the configuration has no form as TOML")
+        Ok(texts.join("\n"))
     }
 
     /// The seed of every slot, and those of the training runs.

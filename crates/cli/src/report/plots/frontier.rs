@@ -67,7 +67,7 @@ fn paint(inputs: &ReportInputs, canvas: &Canvas<'_>, size: Size) -> Result<()> {
     paint_hulls(inputs, &chart, frame.x.end)?;
     for policy in &shown {
         let look = look(&policy.family, &inputs.main_family);
-        let is_minor = is_crowded(&shown, &policy.family) && !is_corner(inputs, policy);
+        let is_minor = look.role == Role::Baseline && is_crowded(&shown, &policy.family) && !is_corner(inputs, policy);
         paint_policy(canvas, &chart, policy, &look, is_minor)?;
     }
     paint_labels(inputs, canvas, &chart, &shown)
@@ -150,12 +150,15 @@ fn paint_policy(
     if look.role == Role::Main && policy.budget != Budget::Unlimited {
         return canvas.marker(chart.at((cost.value, success.value)), Marker::Ring, look.paint, 4.0);
     }
-    let stroke = Stroke::solid(look.paint, 1.0).faint(0.55);
-    chart.whisker(cost.value, (success.low, success.high), 0.0, stroke)?;
+    if look.role != Role::Reference {
+        let stroke = Stroke::solid(look.paint, 1.0).faint(0.55);
+        chart.whisker(cost.value, (success.low, success.high), 0.0, stroke)?;
+    }
     let radius = match look.role {
         Role::Main => 4.5,
         Role::Boundary => 5.5,
-        Role::Reference | Role::Baseline | Role::Ablation => 4.0,
+        Role::Baseline | Role::Ablation => 4.0,
+        Role::Reference => 3.0,
     };
     canvas.marker(chart.at((cost.value, success.value)), look.marker, look.paint, radius)
 }

@@ -87,7 +87,10 @@ fn episode_view(inputs: &ReportInputs, position: usize, episode: &EpisodeTrace) 
         ),
         policy: main_label(&episode.policy_id),
         lambda: wording::lambda(episode.lambda),
-        budget: wording::budget(episode.budget, None),
+        budget: match episode.budget {
+            Budget::Unlimited => wording::budget(Budget::Unlimited, None),
+            cap => format!("cap: {}", wording::budget(cap, None)),
+        },
         spent: usd(total.as_usd()),
         calls: counted(n_large, "large call"),
         figure: plot.map(|plot| figure(&plot, &format!("spend-{position}"), &title)),
@@ -106,7 +109,7 @@ fn steps(inputs: &ReportInputs, episode: &EpisodeTrace) -> Vec<StepView> {
         views.push(StepView {
             number: position + 1,
             role: model_role(step.action, n_models),
-            model: inputs.models.get(step.action).map_or_else(String::new, |model| model.id.clone()),
+            model: model_id(inputs, step.action),
             shade: shade(step.action, n_models),
             is_forced: is_forced(step),
             why,
@@ -120,6 +123,12 @@ fn steps(inputs: &ReportInputs, episode: &EpisodeTrace) -> Vec<StepView> {
         });
     }
     views
+}
+
+/// The name of a model, empty where its role says as much.
+fn model_id(inputs: &ReportInputs, position: usize) -> String {
+    let id = inputs.models.get(position).map_or("", |model| model.id.as_str());
+    if id == model_role(position, inputs.models.len()) { String::new() } else { id.to_owned() }
 }
 
 /// What an episode has spent so far.
