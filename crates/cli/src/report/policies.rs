@@ -63,10 +63,8 @@ pub(super) fn look(family: &str, main: &str) -> Look {
         "always-small" => boundary("always small", Marker::Frame),
         "always-large" => boundary("always large", Marker::Square),
         "dp-belief" => reference("belief-state optimum", Marker::Plus, (6, 4)),
+        "dp-belief-per-task" => reference("belief optimum, per-task cost", Marker::Plus, (10, 3)),
         "dp-privileged" => reference("privileged optimum", Marker::Cross, (2, 3)),
-        _ if family.starts_with("dp-") => {
-            reference(&family.replacen("dp-", "optimum: ", 1).replace('-', " "), Marker::Plus, (10, 3))
-        }
         _ => baseline(family),
     }
 }
