@@ -95,8 +95,8 @@ pub(crate) fn style_sheet() -> String {
             let _ = writeln!(css, ".{property}-{name}{{{property}:var(--{name})}}");
         }
     }
-    // Words of the main series and of references lie on top of lines: a rim of the surface keeps them readable.
-    css.push_str("text.fill-s0,text.fill-muted{paint-order:stroke;stroke:var(--surface);stroke-width:16px;stroke-linejoin:round}\n");
+    // Words lie on top of lines: a rim of the surface keeps them readable.
+    css.push_str("text.fill-s0,text.fill-ink,text.fill-muted{paint-order:stroke;stroke:var(--surface);stroke-width:16px;stroke-linejoin:round}\n");
     css
 }
 
