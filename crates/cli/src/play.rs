@@ -5,7 +5,7 @@ use std::sync::Arc;
 use indicatif::ProgressBar;
 use rayon::prelude::*;
 use tollgate_inference::episode_seed;
-use tollgate_rollout::{Arena, EnvironmentError, PolicyError, RolloutError, RolloutRequest, RoutingPolicy};
+use tollgate_rollout::{Arena, PolicyError, RolloutError, RolloutRequest, RoutingPolicy};
 use tollgate_routing::{Budget, Episode, EpisodeId, Task};
 
 use crate::failure::blame_input;
@@ -70,10 +70,7 @@ pub(crate) fn play_in_order(
 
 /// A task or a checkpoint that does not fit is the caller's to mend; everything else is a failure.
 fn blame(error: RolloutError) -> anyhow::Error {
-    let is_bad_input = matches!(
-        &error,
-        RolloutError::Environment(EnvironmentError::WrongTask { .. })
-            | RolloutError::Policy(PolicyError::Mismatch { .. })
-    );
+    let is_bad_input =
+        matches!(&error, RolloutError::Environment(_) | RolloutError::Policy(PolicyError::Mismatch { .. }));
     if is_bad_input { blame_input(error) } else { error.into() }
 }

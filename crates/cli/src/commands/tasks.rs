@@ -44,3 +44,31 @@ fn generate(suite: Suite, seed: u64, counts: Option<&[u32]>) -> anyhow::Result<V
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    #[track_caller]
+    fn check_shipped(suite: Suite) {
+        let datasets = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../datasets/tasks");
+        let shipped: Vec<TaskRow> = artifact::read_rows(&datasets.join(format!("{}.parquet", suite.as_str()))).unwrap();
+        assert!(shipped == generate(suite, 1, None).unwrap(), "run `cargo xtask tasks`, and commit datasets/tasks/");
+    }
+
+    #[test]
+    fn the_shipped_task_sets_are_those_of_this_version() {
+        check_shipped(Suite::Household);
+        check_shipped(Suite::SkillChain);
+    }
+
+    #[test]
+    fn an_unknown_suite_is_refused_with_the_known_ones() {
+        assert_eq!(
+            Suite::parse("houshold").unwrap_err().to_string(),
+            "suite `houshold` is not known\nhint: expected `household` or `skill-chain`"
+        );
+    }
+}
