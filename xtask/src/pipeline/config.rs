@@ -40,8 +40,8 @@ pub(crate) struct StageConfig {
 
 /// Seed when the config gives none.
 const DEFAULT_SEED: u64 = 1;
-/// Files of the experiment when the config does not name them.
-const DEFAULT_PATHS: [(&str, &str); 2] =
+/// Files of the household, the default suite, when the config does not name them. Other suites have no default files.
+const HOUSEHOLD_PATHS: [(&str, &str); 2] =
     [("tasks", "datasets/tasks/household.parquet"), ("pool", "datasets/pools/two.toml")];
 
 impl ExperimentConfig {
@@ -70,8 +70,10 @@ impl ExperimentConfig {
             })?,
         };
         experiment.insert("seed".into(), seed.into());
-        for (key, default) in DEFAULT_PATHS {
-            experiment.entry(key).or_insert_with(|| default.into());
+        if experiment.get("suite").is_none_or(|suite| suite == "household") {
+            for (key, default) in HOUSEHOLD_PATHS {
+                experiment.entry(key).or_insert_with(|| default.into());
+            }
         }
         let mut stages = BTreeMap::new();
         for (key, value) in file {
