@@ -170,13 +170,13 @@ fn facts(trials: &[Vec<Trial>]) -> Vec<CalibrationFact> {
             "cost of failed over solved episodes, small",
             SECTION,
             1.05..=10.0,
-            failed_over_solved(all().map(|trial| trial.small)),
+            failed_over_solved(|| all().map(|trial| trial.small)),
         ),
         fact(
             "cost of failed over solved episodes, large",
             SECTION,
             1.05..=10.0,
-            failed_over_solved(all().map(|trial| trial.large)),
+            failed_over_solved(|| all().map(|trial| trial.large)),
         ),
         fact("tasks on which small costs more than large", SECTION, 0.002..=0.10, share_of_inverted_costs(trials)),
         fact("gain of calling large after a refused command", INTERCODE, 0.30..=0.80, after_refused),
@@ -208,9 +208,8 @@ fn uplift(trials: &[Vec<Trial>], is_refused: bool) -> f64 {
     }))
 }
 
-fn failed_over_solved(plays: impl Iterator<Item = Play> + Clone) -> f64 {
-    let mean_cost =
-        |is_success| mean(plays.clone().filter(|play| play.is_success == is_success).map(|play| play.cost_usd));
+fn failed_over_solved<I: Iterator<Item = Play>>(plays: impl Fn() -> I) -> f64 {
+    let mean_cost = |is_success| mean(plays().filter(|play| play.is_success == is_success).map(|play| play.cost_usd));
     mean_cost(false) / mean_cost(true)
 }
 

@@ -2,7 +2,7 @@
 
 /// A kind of room. A scene is one room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Room {
+pub(crate) enum Room {
     /// Stove, fridge, microwave, sink.
     Kitchen,
     /// Sink, bathtub.
@@ -12,7 +12,7 @@ pub enum Room {
     /// Desks, shelves, lamp.
     Study,
     /// Sofa, coffee table, lamp.
-    LivingRoom,
+    Lounge,
 }
 
 impl Room {
@@ -22,7 +22,7 @@ impl Room {
             Self::Bathroom => "bathroom",
             Self::Bedroom => "bedroom",
             Self::Study => "study",
-            Self::LivingRoom => "living room",
+            Self::Lounge => "living room",
         }
     }
 
@@ -71,7 +71,7 @@ impl Room {
                 (R::Safe, 1, 1),
                 (R::Garbagecan, 1, 1),
             ],
-            Self::LivingRoom => &[
+            Self::Lounge => &[
                 (R::Sofa, 1, 2),
                 (R::Armchair, 1, 2),
                 (R::Coffeetable, 1, 1),
@@ -88,8 +88,7 @@ impl Room {
 
 /// A kind of thing that holds objects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[expect(missing_docs, reason = "each is what its name says")]
-pub enum ReceptacleKind {
+pub(crate) enum ReceptacleKind {
     Countertop,
     Cabinet,
     Drawer,
@@ -117,7 +116,7 @@ pub enum ReceptacleKind {
 impl ReceptacleKind {
     /// The word for it.
     #[must_use]
-    pub const fn name(self) -> &'static str {
+    pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Countertop => "countertop",
             Self::Cabinet => "cabinet",
@@ -146,7 +145,7 @@ impl ReceptacleKind {
 
     /// Whether it has a door or lid that hides what is inside.
     #[must_use]
-    pub const fn is_openable(self) -> bool {
+    pub(crate) const fn is_openable(self) -> bool {
         matches!(self, Self::Cabinet | Self::Drawer | Self::Fridge | Self::Microwave | Self::Wardrobe | Self::Safe)
     }
 
@@ -167,10 +166,11 @@ impl ReceptacleKind {
 
 /// A kind of object: a position in the catalogue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct ObjectKind(pub(crate) u8);
+pub(crate) struct ObjectKind(pub(crate) u8);
 
 /// What is known of a kind of object.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each says one thing about an object, independent of the others")]
 pub(crate) struct ObjectTraits {
     pub(crate) name: &'static str,
     pub(crate) rooms: &'static [Room],
@@ -195,13 +195,13 @@ impl ObjectKind {
 
     /// The word for it.
     #[must_use]
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         self.traits().name
     }
 
     /// Whether another kind is easily mistaken for it.
     #[must_use]
-    pub fn has_lookalikes(self) -> bool {
+    pub(crate) fn has_lookalikes(self) -> bool {
         self.traits().lookalike_group > 0
     }
 
@@ -239,7 +239,7 @@ const fn object(
 
 const KITCHEN: &[Room] = &[Room::Kitchen];
 const BATHROOM: &[Room] = &[Room::Bathroom];
-const LAMP_ROOMS: &[Room] = &[Room::Bedroom, Room::Study, Room::LivingRoom];
+const LAMP_ROOMS: &[Room] = &[Room::Bedroom, Room::Study, Room::Lounge];
 
 use ReceptacleKind as R;
 const SURFACES: &[R] = &[R::Countertop, R::Diningtable, R::Shelf];

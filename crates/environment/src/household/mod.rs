@@ -22,8 +22,8 @@ pub use task_set::{SplitCounts, generate_tasks};
 pub use world::HouseholdEnvironment;
 
 pub(crate) use command::Command;
-pub(crate) use expert::{Advice, Subgoal};
-pub(crate) use scene::{ObjectId, Place, Scene, write_numbered};
+pub(crate) use expert::Subgoal;
+pub(crate) use scene::{ObjectId, Place, write_numbered};
 pub(crate) use world::Effect;
 
 /// The name that household tasks carry as their environment.

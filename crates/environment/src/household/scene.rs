@@ -50,7 +50,7 @@ pub(crate) struct Receptacle {
 }
 
 impl Receptacle {
-    pub(crate) fn is_accessible(&self) -> bool {
+    pub(crate) fn is_accessible(self) -> bool {
         self.is_open || !self.kind.is_openable()
     }
 }
@@ -90,6 +90,33 @@ pub(crate) struct Goal {
     pub(crate) wording: u8,
 }
 
+impl Goal {
+    /// What the instruction says before and after the object.
+    fn words(self) -> (&'static str, &'static str) {
+        let wordings: [(&str, &str); N_WORDINGS] = match self.family {
+            TaskFamily::PickAndPlace => [("Bring ", ", leave it"), ("Find ", " and put it"), ("Fetch ", " and lay it")],
+            TaskFamily::Clean => [
+                ("Wash ", " and put it"),
+                ("Find ", ", clean it, and put it"),
+                ("Rinse ", " so that it is clean, then leave it"),
+            ],
+            TaskFamily::Heat => {
+                [("Warm up ", " and put it"), ("Find ", ", heat it, and put it"), ("Get ", " hot, then leave it")]
+            }
+            TaskFamily::Cool => {
+                [("Chill ", " and put it"), ("Find ", ", cool it, and put it"), ("Get ", " cold, then leave it")]
+            }
+            TaskFamily::PickTwo => [("Gather ", " and leave both"), ("Find ", " and put both"), ("Put ", " together")],
+            TaskFamily::ExamineInLight => [
+                ("Look at ", " by the light of the desklamp"),
+                ("Hold ", " under the desklamp and look at it"),
+                ("Use the desklamp to study ", ""),
+            ],
+        };
+        wordings[usize::from(self.wording)]
+    }
+}
+
 /// One room with its errand.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Scene {
@@ -118,7 +145,7 @@ impl Scene {
         let object = draw_target(family, room, &mut chance);
         let destination = draw_destination(family, object, room, &mut chance);
         let goal = Goal { family, object, destination, wording: chance.below(N_WORDINGS) as u8 };
-        let objects = draw_objects(&goal, room, &receptacles, &mut chance);
+        let objects = draw_objects(goal, room, &receptacles, &mut chance);
         let lamp = (family == TaskFamily::ExamineInLight)
             .then(|| {
                 let stands: Vec<ReceptacleId> =
@@ -164,47 +191,17 @@ impl Scene {
     /// The errand in words.
     pub(crate) fn instruction(&self) -> String {
         let object = self.goal.object.name();
-        let destination = self.goal.destination.name();
-        let preposition = self.goal.destination.preposition();
-        let wording = usize::from(self.goal.wording);
+        let (before, after) = self.goal.words();
         let mut text = String::with_capacity(80);
-        let (before, adjective, middle) = match self.goal.family {
-            TaskFamily::PickAndPlace => (
-                ["Bring a ", "Find a ", "Fetch a "][wording],
-                "",
-                [", leave it ", " and put it ", " and lay it "][wording],
-            ),
-            TaskFamily::Clean => (
-                ["Wash a ", "Find a ", "Rinse a "][wording],
-                "",
-                [" and put it ", ", clean it, and put it ", " so that it is clean, then leave it "][wording],
-            ),
-            TaskFamily::Heat => (
-                ["Warm up a ", "Find a ", "Get a "][wording],
-                "",
-                [" and put it ", ", heat it, and put it ", " hot, then leave it "][wording],
-            ),
-            TaskFamily::Cool => (
-                ["Chill a ", "Find a ", "Get a "][wording],
-                "",
-                [" and put it ", ", cool it, and put it ", " cold, then leave it "][wording],
-            ),
-            TaskFamily::PickTwo => (
-                ["Gather two of the kind ", "Find two of the kind ", "Put two of the kind "][wording],
-                "",
-                [" and leave both ", " and put both ", " together "][wording],
-            ),
-            TaskFamily::ExamineInLight => {
-                let (before, after) = [
-                    ("Look at a ", " by the light of the desklamp."),
-                    ("Hold a ", " under the desklamp and look at it."),
-                    ("Use the desklamp to study a ", "."),
-                ][wording];
-                text.extend([before, object, after]);
-                return text;
-            }
-        };
-        text.extend([before, adjective, object, middle, preposition, " a ", destination, "."]);
+        text.push_str(before);
+        text.push_str(if self.goal.family == TaskFamily::PickTwo { "two of the kind " } else { article(object) });
+        text.push_str(object);
+        text.push_str(after);
+        if self.goal.family != TaskFamily::ExamineInLight {
+            let destination = self.goal.destination;
+            text.extend([" ", destination.preposition(), " ", article(destination.name()), destination.name()]);
+        }
+        text.push('.');
         text
     }
 
@@ -248,6 +245,10 @@ impl Fnv {
 
 const N_WORDINGS: usize = 3;
 
+fn article(noun: &str) -> &'static str {
+    if noun.starts_with(['a', 'e', 'i', 'o', 'u']) { "an " } else { "a " }
+}
+
 /// `name number`.
 pub(crate) fn write_numbered(name: &str, number: u8, out: &mut String) {
     out.push_str(name);
@@ -268,9 +269,9 @@ fn draw_room(family: TaskFamily, chance: &mut Chance) -> Room {
     let rooms: &[Room] = match family {
         TaskFamily::Heat | TaskFamily::Cool => &[Room::Kitchen],
         TaskFamily::Clean => &[Room::Kitchen, Room::Kitchen, Room::Bathroom],
-        TaskFamily::ExamineInLight => &[Room::Bedroom, Room::Study, Room::LivingRoom],
+        TaskFamily::ExamineInLight => &[Room::Bedroom, Room::Study, Room::Lounge],
         TaskFamily::PickAndPlace | TaskFamily::PickTwo => {
-            &[Room::Kitchen, Room::Bathroom, Room::Bedroom, Room::Study, Room::LivingRoom]
+            &[Room::Kitchen, Room::Bathroom, Room::Bedroom, Room::Study, Room::Lounge]
         }
     };
     rooms[chance.below(rooms.len())]
@@ -334,7 +335,7 @@ fn draw_destination(family: TaskFamily, object: ObjectKind, room: Room, chance: 
     chance.pick(&candidates).unwrap_or(room.furniture()[0].0)
 }
 
-fn draw_objects(goal: &Goal, room: Room, receptacles: &[Receptacle], chance: &mut Chance) -> Vec<Object> {
+fn draw_objects(goal: Goal, room: Room, receptacles: &[Receptacle], chance: &mut Chance) -> Vec<Object> {
     let mut objects: Vec<Object> = Vec::with_capacity(32);
     let needed = if goal.family == TaskFamily::PickTwo { 2 } else { 1 };
     let n_targets = needed + usize::from(chance.unit() < 0.3);

@@ -415,3 +415,110 @@ fn refuse(reason: &str, out: &mut String) -> Effect {
     out.push_str(reason);
     Effect::Refused
 }
+
+#[cfg(test)]
+mod tests {
+    use tollgate_rollout::reports_failure;
+
+    use super::*;
+    use crate::household::{SplitCounts, generate_tasks};
+
+    fn world_of(family: TaskFamily) -> (Task, HouseholdEnvironment) {
+        let tasks = generate_tasks(1, SplitCounts { train: 12, validation: 0, test: 0 }).unwrap();
+        let task = tasks.into_iter().find(|task| TaskFamily::of_seed(task.seed) == family).unwrap();
+        let mut world = HouseholdEnvironment::default();
+        world.reset(&task, 0).unwrap();
+        (task, world)
+    }
+
+    /// Lets the expert act until it would say a command that begins with `verb`, and returns that command.
+    fn advance_to(world: &mut HouseholdEnvironment, verb: &str) -> String {
+        loop {
+            let command = world.expert_command();
+            if command.starts_with(verb) {
+                return command;
+            }
+            world.step(&command).unwrap();
+        }
+    }
+
+    #[test]
+    fn every_refusal_reads_as_a_failure_and_nothing_else_does() {
+        let (_, mut world) = world_of(TaskFamily::Heat);
+        for nonsense in ["", "dance", "take moon 1 from sky 2", "open countertop 1", "use desklamp", "drop mug 1"] {
+            let text = world.step(nonsense).unwrap().observation.text;
+            assert!(reports_failure(&text), "{nonsense}: {text}");
+            assert_eq!(world.last_effect(), Effect::Refused);
+        }
+        while !world.outcome().is_success {
+            let command = world.expert_command();
+            let text = world.step(&command).unwrap().observation.text;
+            assert!(!reports_failure(&text), "{command}: {text}");
+        }
+    }
+
+    #[test]
+    fn progress_is_graded_and_never_lost() {
+        let (_, mut world) = world_of(TaskFamily::Heat);
+        advance_to(&mut world, "heat");
+        assert!((world.outcome().score - 1.0 / 3.0).abs() < 1e-6);
+        let command = world.expert_command();
+        world.step(&command).unwrap();
+        assert!((world.outcome().score - 2.0 / 3.0).abs() < 1e-6);
+        let object = world.held().unwrap();
+        let mut text = String::new();
+        Command::ThrowAway(object).write(world.scene(), &mut text);
+        assert!(!world.step(&text).unwrap().terminated);
+        assert!((world.outcome().score - 2.0 / 3.0).abs() < 1e-6);
+        assert!(!world.outcome().is_success);
+    }
+
+    #[test]
+    fn the_goal_ends_the_episode_with_the_rewards_adding_up_to_one() {
+        for family in TaskFamily::ALL {
+            let (task, mut world) = world_of(family);
+            let mut total = 0.0;
+            loop {
+                let command = world.expert_command();
+                let transition = world.step(&command).unwrap();
+                total += transition.reward;
+                if transition.terminated {
+                    break;
+                }
+            }
+            assert_eq!(world.outcome(), Outcome { is_success: true, score: 1.0 }, "{}", task.instruction);
+            assert!((total - 1.0).abs() < 1e-6);
+        }
+    }
+
+    #[test]
+    fn finish_ends_the_episode_without_success() {
+        let (_, mut world) = world_of(TaskFamily::PickTwo);
+        assert!(world.step("finish").unwrap().terminated);
+        assert!(!world.outcome().is_success);
+    }
+
+    #[test]
+    fn heating_takes_away_cold() {
+        let (_, mut world) = world_of(TaskFamily::Cool);
+        let cool = advance_to(&mut world, "cool");
+        world.step(&cool).unwrap();
+        let object = world.held().unwrap();
+        assert!(world.is_prepared(object));
+        world.step("go to microwave 1").unwrap();
+        let mut heat = String::from("heat ");
+        world.scene().write_object(object, &mut heat);
+        world.step(&(heat + " with microwave 1")).unwrap();
+        assert!(!world.is_prepared(object));
+    }
+
+    #[test]
+    fn a_task_of_another_version_or_environment_is_refused() {
+        let (mut task, mut world) = world_of(TaskFamily::Clean);
+        task.instruction = "Do the dishes.".into();
+        let error = world.reset(&task, 0).unwrap_err().to_string();
+        assert!(error.contains("asks \"Do the dishes.\"") && error.contains("hint:"), "{error}");
+        task.environment = "moon".into();
+        assert!(matches!(world.reset(&task, 0), Err(EnvironmentError::WrongTask { .. })));
+    }
+}

@@ -126,7 +126,7 @@ fn write_invalid(world: &HouseholdEnvironment, right: Command, chance: &mut Chan
             // The right place with the wrong verb.
             let wrong = match (right, chance.unit() < 0.5) {
                 (Command::Heat(..), true) | (Command::Clean(..), false) => Command::Cool(object, station),
-                (Command::Cool(..), true) | (Command::Clean(..), true) => Command::Heat(object, station),
+                (Command::Cool(..) | Command::Clean(..), true) => Command::Heat(object, station),
                 _ => Command::Clean(object, station),
             };
             wrong.write(scene, out);
