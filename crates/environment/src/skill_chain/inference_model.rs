@@ -73,7 +73,7 @@ impl CueModel {
     /// The kinds' weights when the cues of the whole chain are known and nothing was tried.
     pub(crate) fn kinds(&self, cues: &CueCounts) -> KindWeights {
         let likelihood = |mixture: &Mixture| -> f64 {
-            mixture.cue.iter().zip(cues).map(|(chance, &count)| chance.powi(count as i32)).product()
+            mixture.cue.iter().zip(cues).map(|(chance, &count)| chance.powf(count as f64)).product()
         };
         let n_subgoals: usize = cues.iter().sum();
         let (easy, harder) = (likelihood(&self.easy), likelihood(&self.harder));

@@ -187,7 +187,7 @@ mod tests {
         let always_large = evaluate(&chain(&[6]), Strategy::LargeFirst, None);
         assert!((always_large.cost_units - (300.0 + 0.5 * 435.0)).abs() < 1e-9);
         let optimum = evaluate(&chain(&[6]), Strategy::Optimal { price_per_unit: 0.0 }, None);
-        assert_eq!((optimum.success, optimum.cost_units, optimum.large_calls), (0.0, 30.0, 0.0));
+        assert!((optimum.cost_units - 30.0).abs() < 1e-9 && optimum.large_calls.abs() < 1e-12, "{optimum:?}");
     }
 
     #[test]
