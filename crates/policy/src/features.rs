@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use tollgate_rollout::{RoutingContext, reports_failure};
 use tollgate_routing::{ModelIndex, ModelPool, NanoUsd, Prices, Task, Turn};
 
-use crate::text::{add_hashed_words, hash_text};
+use crate::text::{KeyWords, add_hashed_words, hash_text};
 
 /// The size and scale of the features. Part of a checkpoint: serving uses what training used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,7 +36,7 @@ const HISTORY_DECAY: f32 = 0.8;
 /// Guess for a model that has not answered yet. Tokens.
 const TYPICAL_OUTPUT_TOKENS: f32 = 60.0;
 
-const N_PROGRESS: usize = 13;
+const N_PROGRESS: usize = 17;
 const N_PER_MODEL: usize = 7;
 const N_BUDGET: usize = 13;
 
@@ -88,6 +88,9 @@ impl FeatureConfig {
 pub struct RouterFeatures {
     config: FeatureConfig,
     instruction: Vec<f32>,
+    key_words: KeyWords,
+    /// Key words of the instruction that completions have mentioned.
+    mentioned: u64,
     history: Vec<f32>,
     seen_observations: Vec<u64>,
     models: Vec<ModelHistory>,
@@ -120,6 +123,8 @@ impl RouterFeatures {
         Self {
             config,
             instruction: vec![0.0; config.instruction_buckets],
+            key_words: KeyWords::default(),
+            mentioned: 0,
             history: vec![0.0; config.history_buckets],
             seen_observations: Vec::with_capacity(64),
             models: vec![ModelHistory::default(); config.n_models],
@@ -144,6 +149,8 @@ impl RouterFeatures {
     pub fn begin(&mut self, task: &Task) {
         self.instruction.fill(0.0);
         add_hashed_words(&task.instruction, TEXT_SCALE, &mut self.instruction);
+        self.key_words.read(&task.instruction);
+        self.mentioned = 0;
         self.history.fill(0.0);
         self.seen_observations.clear();
         self.models.fill(ModelHistory::default());
@@ -194,6 +201,7 @@ impl RouterFeatures {
         model.output_tokens += turn.usage.output_tokens;
         model.warm_tokens = turn.usage.prompt_tokens();
 
+        self.mentioned |= self.key_words.mentions(&turn.completion).found;
         self.n_repeated_commands += u32::from(has_repeated);
         self.n_failures += u32::from(has_failed);
         self.failure_streak = if has_failed { self.failure_streak + 1 } else { 0 };
@@ -214,6 +222,8 @@ impl RouterFeatures {
         let seen = hash_text(&context.observation.text);
         let n_seen = self.seen_observations.iter().filter(|&&earlier| earlier == seen).count() as f32;
         let is_repeated = self.seen_observations.last() == Some(&seen);
+        let in_sight = self.key_words.mentions(&context.observation.text);
+        let in_hand = context.turns.last().map_or(0, |turn| self.key_words.mentions(&turn.completion).found);
         let before = out.len();
         out.extend_from_slice(&[
             n_turns / horizon,
@@ -229,6 +239,10 @@ impl RouterFeatures {
             if self.n_failures == 0 { 1.0 } else { (self.steps_since_failure as f32 / 6.0).min(1.0) },
             (self.run_length as f32 / 8.0).min(1.0),
             (context.observation.text.len() as f32 / 1_000.0).min(2.0),
+            self.key_words.share(in_sight.found),
+            (in_sight.n_occurrences as f32 / 6.0).min(2.0),
+            self.key_words.share(in_hand),
+            self.key_words.share(self.mentioned),
         ]);
         debug_assert_eq!(out.len() - before, N_PROGRESS);
     }
