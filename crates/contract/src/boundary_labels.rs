@@ -9,7 +9,7 @@ use crate::encode::Encoder;
 use crate::{ArtifactKind, ArtifactRow, Column, ContractError};
 
 columns! {
-    TASK_ID = "task_id", Text, required, "", "The task, once in the file; joins `tasks.task_id`.";
+    TASK_ID = "task_id", Id, required, "", "The task, once in the file; joins `tasks.task_id`.";
     DIFFICULTY = "difficulty", Id, required, "", "`easy`: the small model alone solves it often enough. `hard`: not easy, and solved by some probe. `intractable`: solved by no probe.";
     IS_CONTESTED = "is_contested", Bool, required, "", "Whether the evidence is too thin to tell the class from its neighbour.";
     SMALL_SUCCESSES = "small_successes", Int32, required, "episodes", "Probes of always-small that solved the task.";
@@ -33,7 +33,7 @@ impl ArtifactRow for BoundaryLabel {
         let small = || rows.iter().map(|row| row.small);
         let large = || rows.iter().map(|row| row.large);
         let mut batch = Encoder::new(Self::KIND, rows.len());
-        batch.text(&TASK_ID, rows.iter().map(|row| row.task_id.as_str()));
+        batch.id(&TASK_ID, rows.iter().map(|row| row.task_id.as_str()));
         batch.id(&DIFFICULTY, rows.iter().map(|row| row.difficulty.as_str()));
         batch.bool(&IS_CONTESTED, rows.iter().map(|row| row.is_contested));
         batch.count(&SMALL_SUCCESSES, small().map(|probes| probes.successes))?;

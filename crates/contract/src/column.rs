@@ -10,7 +10,7 @@ use arrow::datatypes::{DataType, Field};
 /// are the exception, for they use all 64 bits and nobody subtracts them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ColumnType {
-    /// Short text of few distinct values, dictionary-encoded.
+    /// A name, dictionary-encoded. Names that join artifacts are so in all of them: Polars joins no other way.
     Id,
     /// Text of any length.
     Text,

@@ -12,7 +12,7 @@ use crate::tasks::{SPLITS, split};
 use crate::{ArtifactKind, ArtifactRow, ContractError, StepRow};
 
 columns! {
-    EPISODE_ID = "episode_id", Text, required, "", "Name of the episode, unique in the file.";
+    EPISODE_ID = "episode_id", Id, required, "", "Name of the episode, unique in the file.";
     TASK_ID = "task_id", Id, required, "", "The task that was played; joins `tasks.task_id`.";
     ENVIRONMENT = "environment", Id, required, "", "The environment that played it.";
     SPLIT = "split", Id, required, "", "The task's split: `train`, `validation` or `test`.";
@@ -134,7 +134,7 @@ pub(crate) fn encode<'a>(
     rows: &(impl Iterator<Item = &'a EpisodeRow> + Clone),
 ) -> Result<(), ContractError> {
     let rows = || rows.clone();
-    batch.text(&EPISODE_ID, rows().map(|row| row.episode_id.as_str()));
+    batch.id(&EPISODE_ID, rows().map(|row| row.episode_id.as_str()));
     batch.id(&TASK_ID, rows().map(|row| row.task_id.as_str()));
     batch.id(&ENVIRONMENT, rows().map(|row| &*row.environment));
     batch.id(&SPLIT, rows().map(|row| row.split.as_str()));

@@ -9,7 +9,7 @@ use crate::encode::Encoder;
 use crate::{ArtifactKind, ArtifactRow, ContractError};
 
 columns! {
-    TASK_ID = "task_id", Text, required, "", "Stable name of the task, unique in the file.";
+    TASK_ID = "task_id", Id, required, "", "Stable name of the task, unique in the file.";
     ENVIRONMENT = "environment", Id, required, "", "The environment that can play it, for example `household`.";
     SPLIT = "split", Id, required, "", "What the task is for: `train`, `validation` or `test`.";
     SEED = "seed", UInt64, required, "", "Seed of the scene. An episode has a seed of its own beside it.";
@@ -25,7 +25,7 @@ impl ArtifactRow for Task {
 
     fn to_batch(rows: &[Self]) -> Result<RecordBatch, ContractError> {
         let mut batch = Encoder::new(Self::KIND, rows.len());
-        batch.text(&TASK_ID, rows.iter().map(|row| row.id.as_str()));
+        batch.id(&TASK_ID, rows.iter().map(|row| row.id.as_str()));
         batch.id(&ENVIRONMENT, rows.iter().map(|row| &*row.environment));
         batch.id(&SPLIT, rows.iter().map(|row| row.split.as_str()));
         batch.seed(&SEED, rows.iter().map(|row| row.seed));

@@ -11,7 +11,7 @@ use arrow::array::AsArray;
 use arrow::datatypes::Float64Type;
 use exhibits::{episodes, evaluations, examples, frontier, labels, steps, tasks, training_log};
 use tollgate_contract::{
-    ArtifactKind, ArtifactRow, ContractError, Digest, Manifest, ProductKind, Slot, StageRequest, StepRow,
+    ArtifactKind, ArtifactRow, ColumnType, ContractError, Digest, Manifest, ProductKind, Slot, StageRequest, StepRow,
     shortest_double,
 };
 use tollgate_routing::{Model, ModelPool, NanoUsd, Prices};
@@ -57,6 +57,15 @@ fn the_columns_that_outside_checks_rely_on_are_there() {
     for (kind, names) in required {
         for name in names.split(' ') {
             assert!(kind.column(name).is_some(), "{kind}: {name}");
+        }
+    }
+}
+
+#[test]
+fn names_that_join_artifacts_have_one_type_in_all_of_them() {
+    for kind in ArtifactKind::ALL {
+        for column in kind.columns().iter().filter(|column| column.name.ends_with("_id")) {
+            assert_eq!(column.column_type, ColumnType::Id, "{kind}: {}", column.name);
         }
     }
 }

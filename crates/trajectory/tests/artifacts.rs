@@ -241,10 +241,13 @@ fn a_damaged_file_is_an_error_and_never_a_panic() {
 fn three_hundred_thousand_steps_are_written_in_full() {
     let run = directory();
     let path = run.path().join("steps.parquet");
-    let row = |n: u32| StepRow {
-        episode_id: tollgate_routing::EpisodeId::new(&format!("episode-{}", n / 20)),
-        step_idx: n % 20,
-        ..exhibits::steps()[0].clone()
+    let row = |n: u32| {
+        let mut row = exhibits::steps().remove(0);
+        row.episode_id = tollgate_routing::EpisodeId::new(&format!("episode-{}", n / 20));
+        row.step_idx = n % 20;
+        row.step.turn.observation.text =
+            format!("In drawer {n} you see a fork {}.", n.wrapping_mul(2_654_435_761)).repeat(6);
+        row
     };
     let written = write_rows(&path, (0..300_000).map(row)).unwrap();
     assert_eq!(written.rows, 300_000);
