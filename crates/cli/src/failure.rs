@@ -55,7 +55,7 @@ pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
 }
 
 fn exit_code(error: &anyhow::Error) -> u8 {
-    if error.chain().any(|cause| cause.is::<BadInput>()) { BAD_INPUT } else { FAILED }
+    if error.chain().any(<dyn std::error::Error>::is::<BadInput>) { BAD_INPUT } else { FAILED }
 }
 
 /// The chain of causes on the `error:` line, each hint on a line of its own.

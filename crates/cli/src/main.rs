@@ -33,7 +33,7 @@ use crate::args::{Cli, Command};
 fn main() -> ExitCode {
     let cli = Cli::parse();
     start_logging();
-    match start_threads(cli.threads).and_then(|()| run(cli.command)) {
+    match keep_candle_to_one_thread().and_then(|()| start_threads(cli.threads)).and_then(|()| run(cli.command)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => failure::report(&error),
     }
@@ -69,10 +69,37 @@ fn start_logging() {
         .init();
 }
 
+/// Rollouts run on a pool of `n_threads`, or of one thread per core. Candle gets one thread: trainings run side by side, and
+/// its own pools would fight over the cores (measured: up to ten times slower).
 fn start_threads(n_threads: Option<u16>) -> anyhow::Result<()> {
-    let Some(n_threads) = n_threads else { return Ok(()) };
+    let n_threads = match n_threads {
+        Some(n_threads) => usize::from(n_threads),
+        None => std::thread::available_parallelism().map_or(1, usize::from),
+    };
     rayon::ThreadPoolBuilder::new()
-        .num_threads(usize::from(n_threads))
+        .num_threads(n_threads)
         .build_global()
         .context("the threads cannot be started\nhint: ask for fewer with --threads")
+}
+
+/// Candle reads its number of threads from this variable, at each multiplication.
+const CANDLE_THREADS: &str = "RAYON_NUM_THREADS";
+
+/// Starts this program anew with one thread for Candle, unless it has that already. A process cannot safely change its own
+/// environment while threads may read it.
+#[cfg(unix)]
+fn keep_candle_to_one_thread() -> anyhow::Result<()> {
+    use std::os::unix::process::CommandExt;
+    if std::env::var(CANDLE_THREADS).is_ok_and(|threads| threads == "1") {
+        return Ok(());
+    }
+    let program = std::env::current_exe().context("the running program has no path")?;
+    let error = std::process::Command::new(program).args(std::env::args_os().skip(1)).env(CANDLE_THREADS, "1").exec();
+    Err(error).context("the program cannot be started anew")
+}
+
+/// Elsewhere Candle keeps its own number of threads: slower, with the same results.
+#[cfg(not(unix))]
+fn keep_candle_to_one_thread() -> anyhow::Result<()> {
+    Ok(())
 }

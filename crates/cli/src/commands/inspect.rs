@@ -33,7 +33,7 @@ pub(crate) fn run(args: &InspectArgs) -> anyhow::Result<()> {
     }
     let mut text = format!("{}: {} rows\n", path.display(), footer.num_rows());
     for (key, value) in keys {
-        text.push_str(&format!("{key} = {value}\n"));
+        text.extend([&key, " = ", &value, "\n"]);
     }
     output::print(&text)?;
     output::print_table(&schema_table(kind, &builder))?;

@@ -48,10 +48,10 @@ fn stage(slot: Slot) -> StageInfo {
         slot: slot.as_str(),
         version: slot.stage_version(),
         inputs: slot.inputs().iter().map(|kind| kind.as_str()).collect(),
-        outputs: slot.outputs().iter().map(output_info).collect(),
+        outputs: slot.outputs().iter().copied().map(output_info).collect(),
     }
 }
 
-fn output_info(kind: &ProductKind) -> OutputInfo {
+fn output_info(kind: ProductKind) -> OutputInfo {
     OutputInfo { kind: kind.as_str(), path: kind.file_name() }
 }

@@ -15,9 +15,9 @@ where
     serde_path_to_error::deserialize(document).map_err(|error| {
         let path = key_path(table, &error.path().to_string());
         let told = error.inner().to_string();
-        // TOML's errors end with a newline, and begin with a picture of the line when they know it.
-        let told = told.trim_end().lines().last().unwrap_or_default().to_owned();
-        let hint = nearest_key(&told).map(|key| format!("\nhint: did you mean `{key}`?")).unwrap_or_default();
+        // TOML's errors go on to say where, which the path says already.
+        let told = told.lines().next().unwrap_or_default();
+        let hint = nearest_key(told).map(|key| format!("\nhint: did you mean `{key}`?")).unwrap_or_default();
         bad_input(format!("{origin}: `{path}`: {told}{hint}"))
     })
 }
