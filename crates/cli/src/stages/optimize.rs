@@ -56,6 +56,8 @@ pub(crate) fn run(call: &StageCall) -> anyhow::Result<()> {
             let trained = train(&inputs, &config.train, variant, train_seed, &directory, &device, &observer)
                 .map_err(blame)
                 .with_context(|| format!("training `{}` with seed {train_seed}", variant.as_str()))?;
+            let n_iterations = trained.log.len();
+            tracing::info!(variant = variant.as_str(), train_seed, n_iterations, "trained");
             Ok((variant, train_seed, trained))
         })
         .collect::<anyhow::Result<_>>()?;
