@@ -62,7 +62,7 @@ validate)
         case $output in
         summary.json)
             cat >"$output_dir/$output" <<'JSON'
-{"policies": [{"policy_id": "always-large", "lambda": null, "budget_kind": "large_calls", "budget_value": 5, "n_episodes": 20,
+{"policies": [{"policy_id": "always-large", "family": "always-large", "lambda": null, "budget_kind": "large_calls", "budget_value": 5, "n_episodes": 20,
   "success_rate": 0.85, "success_rate_low": 0.8, "success_rate_high": 0.9, "mean_cost_usd": 0.00125, "mean_large_calls": 4.5, "violations": 0}]}
 JSON
             ;;

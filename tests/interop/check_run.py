@@ -22,6 +22,11 @@ SLOT_OF = {
 }
 
 
+def value(db: duckdb.DuckDBPyConnection, query: str) -> object:
+    """The one value that a query answers."""
+    return db.execute(query).fetchall()[0][0]
+
+
 def paths(tasks: Path, run_dir: Path) -> dict[str, Path]:
     """Path of each artifact by its kind."""
     found = {"tasks": tasks}
@@ -36,11 +41,11 @@ def paths(tasks: Path, run_dir: Path) -> dict[str, Path]:
 def check_readers_agree(db: duckdb.DuckDBPyConnection, kind: str, path: Path) -> None:
     """Both readers see the same rows, columns and footer keys."""
     table = pq.read_table(path)
-    relation = db.sql(f"SELECT * FROM '{path}'")
-    assert relation.columns == table.column_names, f"{kind}: columns {relation.columns} and {table.column_names}"
-    rows = db.sql(f"SELECT count(*) FROM '{path}'").fetchone()[0]
+    columns = [row[0] for row in db.execute(f"DESCRIBE SELECT * FROM '{path}'").fetchall()]
+    assert columns == table.column_names, f"{kind}: columns {columns} and {table.column_names}"
+    rows = value(db, f"SELECT count(*) FROM '{path}'")
     assert rows == table.num_rows > 0, f"{kind}: {rows} and {table.num_rows} rows"
-    keys = dict(db.sql(f"SELECT decode(key), decode(value) FROM parquet_kv_metadata('{path}')").fetchall())
+    keys = dict(db.execute(f"SELECT decode(key), decode(value) FROM parquet_kv_metadata('{path}')").fetchall())
     footer = {key.decode(): value.decode() for key, value in pq.read_metadata(path).metadata.items()}
     ours = {key: value for key, value in keys.items() if key.startswith("tollgate")}
     assert ours and all(footer[key] == value for key, value in ours.items()), f"{kind}: footer keys {keys}"
@@ -49,23 +54,23 @@ def check_readers_agree(db: duckdb.DuckDBPyConnection, kind: str, path: Path) ->
 
 def check_totals(db: duckdb.DuckDBPyConnection) -> None:
     """Each episode's totals are the sums of its steps, and every key joins."""
-    differing = db.sql("""
+    differing = value(db, """
         SELECT count(*) FROM episodes e LEFT JOIN (
             SELECT episode_id, count(*) AS n, sum(cost_nano_usd) AS cost, min(step_idx) AS first, max(step_idx) AS last
             FROM steps GROUP BY episode_id) s USING (episode_id)
         WHERE e.n_steps IS DISTINCT FROM s.n OR e.total_cost_nano_usd IS DISTINCT FROM s.cost OR s.first != 0 OR s.last != s.n - 1
-    """).fetchone()[0]
+    """)
     assert differing == 0, f"{differing} episodes differ from their steps"
     for kind in ("episodes", "boundary_labels", "sft_examples", "evaluations"):
-        strangers = db.sql(f"SELECT count(*) FROM {kind} ANTI JOIN tasks USING (task_id)").fetchone()[0]
+        strangers = value(db, f"SELECT count(*) FROM {kind} ANTI JOIN tasks USING (task_id)")
         assert strangers == 0, f"{strangers} rows of {kind} are of unknown tasks"
-    lost = db.sql("SELECT count(*) FROM sft_examples ANTI JOIN steps USING (episode_id, step_idx)").fetchone()[0]
+    lost = value(db, "SELECT count(*) FROM sft_examples ANTI JOIN steps USING (episode_id, step_idx)")
     assert lost == 0, f"{lost} sft_examples have no step"
 
 
 def check_labels(db: duckdb.DuckDBPyConnection) -> None:
     """The labels' counts are those of the boundary probes."""
-    differing = db.sql("""
+    differing = value(db, """
         SELECT count(*) FROM boundary_labels l JOIN (
             SELECT task_id,
                 count(*) FILTER (policy_id = 'always-small') AS small, count(*) FILTER (policy_id = 'always-large') AS large,
@@ -74,19 +79,19 @@ def check_labels(db: duckdb.DuckDBPyConnection) -> None:
             FROM episodes GROUP BY task_id) e USING (task_id)
         WHERE (small, large, small_ok, large_ok)
             IS DISTINCT FROM (small_episodes, large_episodes, small_successes, large_successes)
-    """).fetchone()[0]
+    """)
     assert differing == 0, f"{differing} labels differ from their probes"
 
 
 def check_summary(db: duckdb.DuckDBPyConnection, summary: dict) -> int:
     """The page's figures are those of the evaluated episodes; returns how many rows were compared."""
-    n_large = db.sql("SELECT count(*) FROM evaluations WHERE is_violation").fetchone()[0]
-    assert n_large == 0, f"{n_large} violations"
+    n_violations = value(db, "SELECT count(*) FROM evaluations WHERE is_violation")
+    assert n_violations == 0, f"{n_violations} violations"
     for policy in summary["policies"]:
         where = "split = 'test' AND policy_id = ? AND budget_kind = ? AND budget_value IS NOT DISTINCT FROM ?"
         parameters = [policy["policy_id"], policy["budget_kind"], policy["budget_value"]]
         if policy["lambda"] is not None:
-            where += " AND abs(lambda - ?) < 1e-6"
+            where += " AND abs(\"lambda\" - ?) < 1e-6"
             parameters.append(policy["lambda"])
         # The mean over tasks of the mean over a task's episodes: every task counts the same.
         found = db.execute(
@@ -95,7 +100,7 @@ def check_summary(db: duckdb.DuckDBPyConnection, summary: dict) -> int:
                     avg(n_large_calls) AS large, sum(is_violation::INT) AS violations
                 FROM evaluations WHERE {where} GROUP BY task_id)""",
             parameters,
-        ).fetchone()
+        ).fetchall()[0]
         expected = [
             policy[key] for key in ("n_episodes", "success_rate", "mean_cost_usd", "mean_large_calls", "violations")
         ]

@@ -88,7 +88,7 @@ fn parts(tollgate: &std::path::Path, run_dir: &std::path::Path, is_ci: bool) -> 
         .arg(run_dir)
         .arg("--tollgate")
         .arg(tollgate);
-    let mut doc = cargo(&["doc", "--quiet", "--release", "--workspace", "--no-deps", "--document-private-items"]);
+    let mut doc = cargo(&["doc", "--quiet", "--release", "--workspace", "--no-deps"]);
     doc.env("RUSTDOCFLAGS", "-D warnings");
     let mut tests = cargo(&["test", "--release", "--workspace", "--all-targets", "--no-fail-fast"]);
     if is_ci {

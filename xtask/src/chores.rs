@@ -5,7 +5,7 @@ use std::process::{Command, ExitCode, Stdio};
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
+use comfy_table::presets::UTF8_FULL_CONDENSED;
 use comfy_table::{CellAlignment, Table};
 use serde::Deserialize;
 
@@ -56,7 +56,7 @@ pub(crate) fn bench(args: &BenchArgs) -> Result<ExitCode> {
     let measurements: Vec<Measurement> =
         serde_json::from_str(&text).context("`tollgate bench --json` answered something else")?;
     let mut table = Table::new();
-    table.load_style(UTF8_HORIZONTAL_ONLY).set_header(["measured", "value", "unit", "target"]);
+    table.load_style(UTF8_FULL_CONDENSED).set_header(["measured", "value", "unit", "target"]);
     for one in measurements {
         table.add_row([one.name, format!("{:.1}", one.value), one.unit, one.target.unwrap_or_default()]);
     }

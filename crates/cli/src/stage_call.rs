@@ -77,7 +77,10 @@ impl StageCall {
             }
         }
         let inputs = given.into_iter().map(|(kind, path)| {
-            let digest = Digest::of_path(&path).or_bad_input()?;
+            let digest = Digest::of_path(&path).map_err(|error| {
+                let maker = Slot::producer(kind).map_or("tasks", Slot::as_str);
+                bad_input(format!("{error}\nhint: `tollgate {maker}` makes it; its flag names another path"))
+            })?;
             Ok(RequestInput { kind, path, digest })
         });
         let request = StageRequest {

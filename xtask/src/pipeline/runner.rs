@@ -358,7 +358,7 @@ fn would_run(slot: Slot, reason: String, fingerprint: Option<String>) -> SlotSum
 }
 
 fn describe(summary: &SlotSummary) -> String {
-    let rows = summary.rows.map_or_else(String::new, |rows| format!("{rows} rows"));
+    let rows = summary.rows.filter(|&rows| rows > 0).map_or_else(String::new, |rows| format!("{rows} rows"));
     let (slot, reason) = (summary.slot, &summary.reason);
     match summary.status {
         SlotStatus::Skipped => format!("{slot:<10}  skipped    {rows:>12}  {reason}"),

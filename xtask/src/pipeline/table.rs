@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
+use comfy_table::presets::UTF8_FULL_CONDENSED;
 use comfy_table::{CellAlignment, ContentArrangement, Table};
 use serde::Deserialize;
 
@@ -18,6 +18,7 @@ struct Summary {
 #[derive(Debug, Deserialize)]
 struct PolicyRow {
     policy_id: String,
+    family: String,
     lambda: Option<f64>,
     budget_kind: String,
     /// Calls, or nano-dollars.
@@ -39,8 +40,8 @@ struct OperatingPoint {
     cost_of_large: f64,
 }
 
-/// The table of a published report. Of a policy that is conditioned on lambda and has no cap, the row at the operating point
-/// stands for all; the report has the others.
+/// The table of a published report: under each budget the setting of each family that succeeds most often. Where lambda is
+/// the only restraint, a conditioned policy stands at the operating point. The report has all settings.
 ///
 /// # Errors
 /// When `summary.json` cannot be read.
@@ -53,22 +54,46 @@ pub(crate) fn render(report_dir: &Path) -> Result<String> {
         (Some(lambda), Some(point)) => row.budget_kind != "none" || (lambda - point.lambda).abs() < 1e-6,
         _ => true,
     });
-    let closing = summary.operating_point.as_ref().map(|point| {
+    let closing = point.map(|point| {
         format!(
             "\noperating point: {} at lambda {} has {:.3} of always-large's success for {:.3} of its cost",
             point.policy_id, point.lambda, point.success_of_large, point.cost_of_large
         )
     });
-    Ok(render_rows(summary.policies) + &closing.unwrap_or_default())
+    let table = render_rows(best_of_families(summary.policies));
+    Ok(format!(
+        "{table}\nof each family the setting that succeeds most often; the report has them all{}",
+        closing.unwrap_or_default()
+    ))
 }
 
-fn render_rows(mut rows: Vec<PolicyRow>) -> String {
-    // Budgets together, so that policies under the same budget stand under each other; equal ones keep the report's order.
+/// Budgets in order, and in each the families in the report's order.
+fn best_of_families(mut rows: Vec<PolicyRow>) -> Vec<PolicyRow> {
     rows.sort_by(|a, b| {
         budget_order(&a.budget_kind).cmp(&budget_order(&b.budget_kind)).then(a.budget_value.cmp(&b.budget_value))
     });
+    let mut best: Vec<PolicyRow> = Vec::new();
+    for row in rows {
+        let is_same = |kept: &&mut PolicyRow| {
+            (&kept.family, &kept.budget_kind, kept.budget_value) == (&row.family, &row.budget_kind, row.budget_value)
+        };
+        match best.iter_mut().find(is_same) {
+            None => best.push(row),
+            Some(kept) => {
+                let is_better = row.success_rate > kept.success_rate
+                    || (row.success_rate >= kept.success_rate && row.mean_cost_usd < kept.mean_cost_usd);
+                if is_better {
+                    *kept = row;
+                }
+            }
+        }
+    }
+    best
+}
+
+fn render_rows(rows: Vec<PolicyRow>) -> String {
     let mut table = Table::new();
-    table.load_style(UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Disabled);
+    table.load_style(UTF8_FULL_CONDENSED).set_content_arrangement(ContentArrangement::Disabled);
     table.set_header([
         "budget",
         "policy",
@@ -117,5 +142,50 @@ fn budget(row: &PolicyRow) -> String {
         ("usd", Some(nano_usd)) => format!("${:.5}", nano_usd as f64 / 1e9),
         (kind, None) => kind.to_owned(),
         (kind, Some(value)) => format!("{kind} {value}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_family_is_shown_at_its_best_setting_under_each_budget() {
+        let dir = tempfile::tempdir().unwrap();
+        let row = |id: &str, family: &str, lambda: Option<f64>, kind: &str, value: Option<u64>, success: f64| {
+            serde_json::json!({
+                "policy_id": id, "family": family, "lambda": lambda, "budget_kind": kind, "budget_value": value, "n_episodes": 9,
+                "success_rate": success, "success_rate_low": 0.1, "success_rate_high": 0.9, "mean_cost_usd": 0.01,
+                "mean_large_calls": 1.5, "violations": 0,
+            })
+        };
+        let summary = serde_json::json!({
+            "policies": [
+                row("random-0.1", "random-mixing", None, "usd", Some(1_500_000), 0.3),
+                row("random-0.2", "random-mixing", None, "usd", Some(1_500_000), 0.4),
+                row("bopo", "bopo", Some(0.3), "none", None, 0.5),
+                row("bopo", "bopo", Some(0.0), "none", None, 0.8),
+                row("bopo", "bopo", Some(0.0), "large_calls", Some(2), 0.6),
+            ],
+            "operating_point": {"policy_id": "bopo", "lambda": 0.3, "success_of_large": 0.98, "cost_of_large": 0.5},
+        });
+        std::fs::write(dir.path().join("summary.json"), summary.to_string()).unwrap();
+        let rendered = render(dir.path()).unwrap();
+        let cells =
+            |line: &str| line.split('┆').map(|cell| cell.trim_matches([' ', '│']).to_owned()).collect::<Vec<_>>();
+        let shown: Vec<Vec<String>> = rendered.lines().filter(|line| line.contains('┆')).skip(1).map(cells).collect();
+        let starts: Vec<Vec<&str>> = shown.iter().map(|row| row[..4].iter().map(String::as_str).collect()).collect();
+        assert_eq!(
+            starts,
+            [
+                ["none", "bopo", "0.3", "0.500"],
+                ["2 large calls", "bopo", "0", "0.600"],
+                ["$0.00150", "random-0.2", "", "0.400"],
+            ]
+        );
+        assert!(
+            rendered.ends_with("bopo at lambda 0.3 has 0.980 of always-large's success for 0.500 of its cost"),
+            "{rendered}"
+        );
     }
 }

@@ -17,7 +17,11 @@ where
         let told = error.inner().to_string();
         // TOML's errors go on to say where, which the path says already.
         let told = told.lines().next().unwrap_or_default();
-        let hint = nearest_key(told).map(|key| format!("\nhint: did you mean `{key}`?")).unwrap_or_default();
+        let hint = match nearest_key(told) {
+            Some(key) => format!("\nhint: did you mean `{key}`?"),
+            None if told.starts_with("missing field") => "\nhint: this key has no default; write it out".to_owned(),
+            None => String::new(),
+        };
         bad_input(format!("{origin}: `{path}`: {told}{hint}"))
     })
 }
