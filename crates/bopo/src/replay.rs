@@ -54,7 +54,7 @@ impl Account {
         match self.point.budget {
             Budget::Unlimited => {}
             Budget::LargeCalls(cap) => {
-                view.large_calls = Some(CallAllowance { cap, remaining: cap.saturating_sub(self.n_large) })
+                view.large_calls = Some(CallAllowance { cap, remaining: cap.saturating_sub(self.n_large) });
             }
             Budget::Usd(cap) => view.usd = Some(UsdAllowance { cap, remaining: cap.checked_sub(self.spent)? }),
         }

@@ -1,5 +1,6 @@
 //! In the household a router that reads nothing but text can match the large model at less than half of its cost, and the
 //! simple rules cannot: there is something to learn.
+#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 use tollgate_environment::household::{HouseholdArena, SplitCounts, generate_tasks};
 use tollgate_environment::simulated::SimulatedModelProfile;
