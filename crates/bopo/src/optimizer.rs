@@ -168,7 +168,7 @@ mod tests {
         let run = |n_before: usize, n_after: usize| {
             let variables = variable(&[1.0, -2.0]);
             let mut optimizer = AdamW::new(&variables, 0.01, 1.0);
-            let mut step = |optimizer: &mut AdamW| {
+            let step = |optimizer: &mut AdamW| {
                 let loss = variables[0].1.as_tensor().sqr().unwrap().sum_all().unwrap();
                 optimizer.update(&loss.backward().unwrap(), 0.05).unwrap();
             };

@@ -169,7 +169,7 @@ mod tests {
             ],
             "operating_point": {"policy_id": "bopo", "lambda": 0.3, "success_of_large": 0.98, "cost_of_large": 0.5},
         });
-        std::fs::write(dir.path().join("summary.json"), summary.to_string()).unwrap();
+        fs::write(dir.path().join("summary.json"), summary.to_string()).unwrap();
         let rendered = render(dir.path()).unwrap();
         let cells =
             |line: &str| line.split('┆').map(|cell| cell.trim_matches([' ', '│']).to_owned()).collect::<Vec<_>>();
