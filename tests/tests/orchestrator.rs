@@ -147,8 +147,10 @@ fn an_output_that_was_changed_after_its_publication_is_made_again() {
 }
 
 #[test]
-fn check_says_what_would_run_and_why_and_writes_nothing_else() {
+fn check_says_what_would_run_and_why_and_writes_nothing() {
     let bench = Bench::new("");
+    bench.run(&["--check"]).expect(0, &[]);
+    assert!(!bench.run_dir().exists());
     bench.run(&["--until", "classify"]).expect(0, &[]);
     bench.configure("[classify]\nthreshold = 1\n");
     let ended = bench.run(&["--check"]);

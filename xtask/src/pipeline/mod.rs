@@ -41,7 +41,7 @@ pub(crate) struct PipelineArgs {
     /// Experiment config
     #[arg(long, value_name = "FILE", default_value = "configs/household.toml")]
     config: PathBuf,
-    /// Directory of the run's outputs; by default runs/<name of the config>
+    /// Directory of the run's outputs; by default `runs/`, then the name of the config
     #[arg(long, value_name = "DIR")]
     run_dir: Option<PathBuf>,
     /// First slot to plan
@@ -91,7 +91,8 @@ pub(crate) fn run(args: &PipelineArgs) -> Result<ExitCode> {
     let stages = StageList::ask(&tollgate)?;
 
     let started = Instant::now();
-    let lock = lock::take(&run_dir)?;
+    // Planning alone writes nothing, so it needs no lock.
+    let lock = if args.check { None } else { Some(lock::take(&run_dir)?) };
     let pipeline = Pipeline {
         config: &config,
         run_dir: &run_dir,
@@ -101,7 +102,7 @@ pub(crate) fn run(args: &PipelineArgs) -> Result<ExitCode> {
         is_forced: args.force,
         is_check: args.check,
         is_json: args.json,
-        lock: &lock,
+        lock: lock.as_ref(),
         events: Events::install()?,
     };
     let (slots, failure) = pipeline.slots(from, until);

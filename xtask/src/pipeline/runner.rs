@@ -33,7 +33,8 @@ pub(crate) struct Pipeline<'a> {
     pub(crate) is_forced: bool,
     pub(crate) is_check: bool,
     pub(crate) is_json: bool,
-    pub(crate) lock: &'a File,
+    /// The run directory's lock; none where nothing may run.
+    pub(crate) lock: Option<&'a File>,
     pub(crate) events: Events,
 }
 
@@ -290,7 +291,7 @@ impl Pipeline<'_> {
             env: &env,
             timeout,
             log: self.log_path(log),
-            lock: self.lock,
+            lock: self.lock.context("nothing runs without the run directory's lock")?,
         };
         process::run(&job, &self.events)
     }
