@@ -7,39 +7,27 @@ use candle_core::{Device, Tensor};
 use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64Mcg;
-use tollgate_policy::{CheckpointSpec, RouterNetwork, Scratch};
+use tollgate_policy::{CheckpointSpec, RouterNetwork};
 use tollgate_rollout::derive_seed;
-use tollgate_routing::{BoundaryLabel, Budget};
+use tollgate_routing::Budget;
 
-use crate::advantage::{generalized_advantages, grpo_advantage, reference_guided_advantage};
-use crate::batch::{StepRows, gather};
+use crate::batch::gather;
 use crate::collect::{RolloutSpec, Trajectory, collect};
 use crate::condition::OperatingPoint;
 use crate::config::{Advantage, BopoConfig, TrainConfig};
 use crate::critic::ReferenceRows;
 use crate::error::TrainError;
+use crate::experience::{Assessor, Experience, Guidance};
 use crate::loss::{
     chosen_log_probs, clipped_surrogate_loss, half_squared_error, masked_log_probs, mean_entropy, mean_kl,
 };
 use crate::optimizer::AdamW;
 use crate::progress::{IterationMetrics, Progress, load_progress, save_progress};
-use crate::reward::{
-    BoundaryCosts, CostNormalisation, boundary_relative_reward, clipped_cost_norm, cost_in_spreads, success_reward,
-};
+use crate::reward::cost_in_spreads;
 use crate::train::TrainingInputs;
 
 /// A loss beyond this is an explosion, not a lesson.
 const LARGEST_LOSS: f32 = 1e4;
-
-/// What the boundary policies contribute.
-pub(crate) struct Guidance<'a> {
-    /// One per training task, in the order of the tasks.
-    pub(crate) labels: Vec<&'a BoundaryLabel>,
-    pub(crate) costs: BoundaryCosts,
-    /// What the critic is fitted to beside its own episodes.
-    pub(crate) references: Option<ReferenceRows>,
-    pub(crate) is_conditioned: bool,
-}
 
 /// A training under way.
 pub(crate) struct Bopo<'a> {
@@ -55,18 +43,6 @@ pub(crate) struct Bopo<'a> {
     optimizer: AdamW,
     device: &'a Device,
     seed: u64,
-}
-
-/// The steps of an iteration with what training needs to know of each.
-struct Experience {
-    steps: StepRows,
-    old_log_probs: Vec<f32>,
-    advantages: Vec<f32>,
-    /// Targets of the critic; empty for the group advantages.
-    success_returns: Vec<f32>,
-    cost_returns: Vec<f32>,
-    explained_variance: f32,
-    mean_return: f32,
 }
 
 impl<'a> Bopo<'a> {
@@ -122,7 +98,9 @@ impl<'a> Bopo<'a> {
         let specs = self.draw_specs(seed);
         let network = Arc::new(self.network.freeze()?);
         let trajectories = collect(self.inputs.arena, self.inputs.tasks, &network, self.spec.features, &specs)?;
-        let experience = self.assess(&trajectories)?;
+        let assessor =
+            Assessor { config: self.config, guidance: &self.guidance, network: self.network, shape: self.spec.shape };
+        let experience = assessor.assess(&trajectories)?;
         let mut metrics = self.summarize(&trajectories, &experience);
         metrics.iteration = iteration;
         metrics.env_steps = env_steps + experience.steps.len() as u64;
@@ -149,131 +127,6 @@ impl<'a> Bopo<'a> {
             }
         }
         specs
-    }
-
-    /// Rewards, advantages and the critic's targets.
-    fn assess(&self, trajectories: &[Trajectory]) -> Result<Experience, TrainError> {
-        let mut experience = Experience {
-            steps: StepRows::new(self.spec.shape.n_features, self.spec.shape.n_models),
-            old_log_probs: Vec::new(),
-            advantages: Vec::new(),
-            success_returns: Vec::new(),
-            cost_returns: Vec::new(),
-            explained_variance: 0.0,
-            mean_return: 0.0,
-        };
-        let rewards: Vec<f32> = trajectories.iter().map(|trajectory| self.reward(trajectory)).collect();
-        experience.mean_return = rewards.iter().sum::<f32>() / rewards.len().max(1) as f32;
-        for trajectory in trajectories {
-            experience.steps.extend(&trajectory.steps);
-            experience.old_log_probs.extend_from_slice(&trajectory.log_probs);
-        }
-        match self.config.advantage {
-            Advantage::ReferenceCritic => self.assess_with_critic(trajectories, &mut experience)?,
-            Advantage::Union | Advantage::Grpo => {
-                for (group, rewards) in
-                    trajectories.chunks(self.config.group_size).zip(rewards.chunks(self.config.group_size))
-                {
-                    let advantages = self.group_advantages(group, rewards);
-                    for (trajectory, advantage) in group.iter().zip(advantages) {
-                        experience.advantages.extend(std::iter::repeat_n(advantage, trajectory.steps.len()));
-                    }
-                }
-            }
-        }
-        Ok(experience)
-    }
-
-    fn group_advantages(&self, group: &[Trajectory], rewards: &[f32]) -> Vec<f32> {
-        if self.config.advantage == Advantage::Grpo {
-            return grpo_advantage(rewards);
-        }
-        let Some(first) = group.first() else { return Vec::new() };
-        reference_guided_advantage(rewards, &self.boundary_rewards(first))
-    }
-
-    /// The rewards that the boundary probes of a trajectory's task would have earned at its operating point.
-    fn boundary_rewards(&self, trajectory: &Trajectory) -> Vec<f32> {
-        let label = self.guidance.labels[trajectory.spec.task_idx];
-        let mut rewards = Vec::new();
-        for stats in [label.small, label.large] {
-            let cost_norm = self.cost_norm(stats.mean_cost, label);
-            for probe in 0..stats.episodes {
-                let is_success = probe < stats.successes;
-                rewards.push(boundary_relative_reward(
-                    is_success,
-                    label.difficulty,
-                    cost_norm,
-                    trajectory.spec.point.lambda,
-                    &self.config.bonus,
-                ));
-            }
-        }
-        rewards
-    }
-
-    fn reward(&self, trajectory: &Trajectory) -> f32 {
-        let label = self.guidance.labels[trajectory.spec.task_idx];
-        let cost_norm = self.cost_norm(trajectory.total_cost(), label);
-        boundary_relative_reward(
-            trajectory.is_success,
-            label.difficulty,
-            cost_norm,
-            trajectory.spec.point.lambda,
-            &self.config.bonus,
-        )
-    }
-
-    fn cost_norm(&self, cost: tollgate_routing::NanoUsd, label: &BoundaryLabel) -> f32 {
-        match self.config.cost_normalisation {
-            CostNormalisation::Suite => cost_in_spreads(cost, &self.guidance.costs),
-            CostNormalisation::Task => clipped_cost_norm(cost, &BoundaryCosts::of_task(label)),
-        }
-    }
-
-    /// Generalized advantages for success and for cost apart, joined by the `lambda` of the episode.
-    fn assess_with_critic(&self, trajectories: &[Trajectory], experience: &mut Experience) -> Result<(), TrainError> {
-        let critic = self.network.freeze_critic()?;
-        let mut scratch = Scratch::default();
-        let n_features = self.spec.shape.n_features;
-        let mut errors = 0.0_f64;
-        let mut returns = Vec::with_capacity(experience.steps.len());
-        for trajectory in trajectories {
-            let label = self.guidance.labels[trajectory.spec.task_idx];
-            let unit = match self.config.cost_normalisation {
-                CostNormalisation::Suite => self.guidance.costs,
-                CostNormalisation::Task => BoundaryCosts::of_task(label),
-            };
-            let lambda = trajectory.spec.point.lambda;
-            let n_steps = trajectory.steps.len();
-            let (mut success_values, mut cost_values) = (Vec::with_capacity(n_steps), Vec::with_capacity(n_steps));
-            for features in trajectory.steps.features.chunks_exact(n_features) {
-                let heads = critic.forward(features, &mut scratch);
-                success_values.push(heads[0]);
-                cost_values.push(heads[1]);
-            }
-            let mut rewards = vec![0.0; n_steps];
-            if let Some(last) = rewards.last_mut() {
-                *last = success_reward(trajectory.is_success, label.difficulty, &self.config.bonus);
-            }
-            let costs: Vec<f32> = trajectory.costs.iter().map(|&cost| cost_in_spreads(cost, &unit)).collect();
-            let (success_advantages, success_returns) =
-                generalized_advantages(&rewards, &success_values, self.config.gae_lambda);
-            let (cost_advantages, cost_returns) = generalized_advantages(&costs, &cost_values, self.config.gae_lambda);
-            for step in 0..n_steps {
-                let advantage = success_advantages[step] - lambda * cost_advantages[step];
-                experience.advantages.push(advantage);
-                errors += f64::from(advantage).powi(2);
-                returns.push(f64::from(success_returns[step] - lambda * cost_returns[step]));
-            }
-            experience.success_returns.extend(success_returns);
-            experience.cost_returns.extend(cost_returns);
-        }
-        let n = returns.len().max(1) as f64;
-        let mean = returns.iter().sum::<f64>() / n;
-        let variance = returns.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / n;
-        experience.explained_variance = if variance > 0.0 { (1.0 - errors / n / variance) as f32 } else { 0.0 };
-        Ok(())
     }
 
     /// What the episodes of an iteration were like.

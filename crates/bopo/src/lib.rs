@@ -21,6 +21,7 @@ mod condition;
 mod config;
 mod critic;
 mod error;
+mod experience;
 mod loss;
 mod optimizer;
 mod progress;

@@ -8,10 +8,11 @@ use tollgate_policy::{CheckpointSpec, FEATURE_VERSION, FeatureConfig, NetworkSha
 use tollgate_rollout::{Arena, derive_seed};
 use tollgate_routing::{BoundaryLabel, Difficulty, Episode, SftExample, Task};
 
-use crate::bopo::{Bopo, Guidance};
+use crate::bopo::Bopo;
 use crate::config::{TrainConfig, Variant};
 use crate::critic::{ReferenceContext, reference_rows};
 use crate::error::TrainError;
+use crate::experience::Guidance;
 use crate::progress::{IterationMetrics, clear_progress};
 use crate::reward::BoundaryCosts;
 use crate::sft::{SftContext, sft_rows, warm_start};

@@ -1,0 +1,211 @@
+//! Training on skill-chain, small: the same whatever the threads, resumable to the bit, and loud when it diverges.
+#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use candle_core::Device;
+use tollgate_bopo::{TrainConfig, TrainError, TrainedPolicy, TrainingInputs, Variant, train};
+use tollgate_environment::skill_chain::{SkillChainArena, TaskCounts, generate_tasks};
+use tollgate_rollout::{
+    AlwaysLarge, AlwaysSmall, Arena, EnvironmentError, RolloutError, RolloutRequest, RoutingPolicy,
+};
+use tollgate_routing::{
+    BoundaryLabel, Budget, Difficulty, Episode, EpisodeId, ModelPool, NanoUsd, ProbeStats, SftExample, Split, Task,
+};
+
+/// What the earlier stages would have collected on a handful of tasks.
+struct Collected {
+    tasks: Vec<Task>,
+    labels: Vec<BoundaryLabel>,
+    examples: Vec<SftExample>,
+    episodes: Vec<Episode>,
+}
+
+fn probe(arena: &dyn Arena, task: &Task, policy_id: &str, policy: &mut dyn RoutingPolicy) -> Episode {
+    let request = RolloutRequest {
+        episode_id: EpisodeId::new(&format!("{}/{policy_id}", task.id)),
+        policy_id: Arc::from(policy_id),
+        seed: task.seed,
+        lambda: 0.0,
+        budget: Budget::Unlimited,
+    };
+    arena.play(task, &request, policy).unwrap()
+}
+
+fn stats(episode: &Episode) -> ProbeStats {
+    let successes = u32::from(episode.is_success);
+    ProbeStats { successes, episodes: 1, mean_cost: episode.total_cost(), mean_score: episode.score }
+}
+
+fn collect() -> Collected {
+    let arena = SkillChainArena::new().unwrap();
+    let mut tasks = generate_tasks(3, TaskCounts { train: 24, validation: 0, test: 0 });
+    tasks.retain(|task| task.split == Split::Train);
+    let mut collected = Collected { tasks, labels: Vec::new(), examples: Vec::new(), episodes: Vec::new() };
+    for task in &collected.tasks {
+        let small = probe(&arena, task, "always-small", &mut AlwaysSmall);
+        let large = probe(&arena, task, "always-large", &mut AlwaysLarge);
+        let difficulty = if small.is_success { Difficulty::Easy } else { Difficulty::Hard };
+        collected.labels.push(BoundaryLabel {
+            task_id: task.id.clone(),
+            difficulty,
+            is_contested: false,
+            small: stats(&small),
+            large: stats(&large),
+        });
+        collected.examples.extend(small.steps.iter().zip(0..).map(|(step, step_idx)| SftExample {
+            task_id: task.id.clone(),
+            episode_id: small.id.clone(),
+            step_idx,
+            difficulty,
+            action: step.turn.action,
+            weight: 1.0,
+        }));
+        collected.episodes.extend([small, large]);
+    }
+    collected
+}
+
+fn config() -> TrainConfig {
+    let mut config = TrainConfig { n_hidden: 16, text_buckets: 0, save_every: 2, ..TrainConfig::default() };
+    config.sft.epochs = 1;
+    config.bopo.iterations = 5;
+    config.bopo.episodes_per_iteration = 16;
+    config
+}
+
+fn train_in(
+    directory: &Path,
+    arena: &dyn Arena,
+    collected: &Collected,
+    config: &TrainConfig,
+    variant: Variant,
+) -> Result<TrainedPolicy, TrainError> {
+    let inputs = TrainingInputs {
+        arena,
+        tasks: &collected.tasks,
+        labels: &collected.labels,
+        examples: &collected.examples,
+        episodes: &collected.episodes,
+    };
+    train(&inputs, config, variant, 1, directory, &Device::Cpu, &|_| ())
+}
+
+/// The bytes of the weights that a training leaves.
+fn weights(directory: &Path) -> Vec<u8> {
+    std::fs::read(directory.join("policy.safetensors")).unwrap()
+}
+
+#[test]
+fn every_variant_trains_and_leaves_nothing_but_its_checkpoint() {
+    let (arena, collected) = (SkillChainArena::new().unwrap(), collect());
+    for variant in Variant::ALL {
+        let directory = tempfile::tempdir().unwrap();
+        let trained = train_in(directory.path(), &arena, &collected, &config(), variant).unwrap();
+        assert_eq!(trained.spec.policy_id, variant.as_str());
+        assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 2, "{}", variant.as_str());
+        let n_iterations = if matches!(variant, Variant::Sft | Variant::Static) { 0 } else { 5 };
+        assert_eq!(trained.log.len(), n_iterations, "{}", variant.as_str());
+    }
+}
+
+#[test]
+fn weights_do_not_depend_on_the_number_of_threads() {
+    let (arena, collected) = (SkillChainArena::new().unwrap(), collect());
+    let run = |n_threads| {
+        let directory = tempfile::tempdir().unwrap();
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(n_threads).build().unwrap();
+        pool.install(|| train_in(directory.path(), &arena, &collected, &config(), Variant::Bopo).unwrap());
+        weights(directory.path())
+    };
+    assert_eq!(run(1), run(3));
+}
+
+/// An arena that breaks after a number of episodes.
+struct Breaking {
+    arena: SkillChainArena,
+    n_left: AtomicU32,
+}
+
+impl Arena for Breaking {
+    fn pool(&self) -> &ModelPool {
+        self.arena.pool()
+    }
+
+    fn n_signals(&self) -> usize {
+        self.arena.n_signals()
+    }
+
+    fn play(
+        &self,
+        task: &Task,
+        request: &RolloutRequest,
+        policy: &mut dyn RoutingPolicy,
+    ) -> Result<Episode, RolloutError> {
+        let left = self.n_left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1));
+        if left.is_err() {
+            let (environment, reason) = ("skill-chain".to_owned(), "out of order".to_owned());
+            return Err(EnvironmentError::Failed { environment, reason }.into());
+        }
+        self.arena.play(task, request, policy)
+    }
+}
+
+#[test]
+fn a_training_that_broke_off_resumes_to_the_same_weights() {
+    let collected = collect();
+    let undisturbed = tempfile::tempdir().unwrap();
+    let expected =
+        train_in(undisturbed.path(), &SkillChainArena::new().unwrap(), &collected, &config(), Variant::Bopo).unwrap();
+
+    let directory = tempfile::tempdir().unwrap();
+    // Four iterations of 16 episodes, then a failure in the fifth: progress was saved after the fourth.
+    let breaking = Breaking { arena: SkillChainArena::new().unwrap(), n_left: AtomicU32::new(4 * 16 + 3) };
+    let error = train_in(directory.path(), &breaking, &collected, &config(), Variant::Bopo).unwrap_err();
+    assert_eq!(error.to_string(), "skill-chain: out of order");
+    assert!(!directory.path().join("policy.json").exists());
+    assert!(directory.path().join("progress-000004").is_dir());
+
+    // Sixteen episodes are enough only for the iteration that is left.
+    let rest = Breaking { arena: SkillChainArena::new().unwrap(), n_left: AtomicU32::new(16) };
+    let resumed = train_in(directory.path(), &rest, &collected, &config(), Variant::Bopo).unwrap();
+    assert_eq!(resumed.log, expected.log);
+    assert_eq!(weights(directory.path()), weights(undisturbed.path()));
+}
+
+#[test]
+fn a_training_that_diverges_stops_with_a_hint_and_writes_no_checkpoint() {
+    let (arena, collected) = (SkillChainArena::new().unwrap(), collect());
+    let directory = tempfile::tempdir().unwrap();
+    let mut config = config();
+    config.bopo.learning_rate = 1e12;
+    let error = train_in(directory.path(), &arena, &collected, &config, Variant::Bopo).unwrap_err().to_string();
+    assert!(error.contains("training of `bopo` diverged at iteration 0") && error.contains("\nhint: "), "{error}");
+    assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn a_task_without_a_label_is_named() {
+    let (arena, mut collected) = (SkillChainArena::new().unwrap(), collect());
+    let removed = collected.labels.remove(5);
+    let directory = tempfile::tempdir().unwrap();
+    let error = train_in(directory.path(), &arena, &collected, &config(), Variant::Bopo).unwrap_err().to_string();
+    assert!(error.contains(&format!("task `{}` has none\nhint: ", removed.task_id)), "{error}");
+}
+
+#[test]
+fn equal_boundary_costs_do_not_divide_by_zero() {
+    let (arena, mut collected) = (SkillChainArena::new().unwrap(), collect());
+    for label in &mut collected.labels {
+        label.small.mean_cost = NanoUsd::new(1_000_000_000);
+        label.large.mean_cost = NanoUsd::new(1_000_000_000);
+    }
+    let mut config = config();
+    config.bopo.cost_normalisation = tollgate_bopo::CostNormalisation::Task;
+    config.bopo.advantage = tollgate_bopo::Advantage::Union;
+    let directory = tempfile::tempdir().unwrap();
+    let trained = train_in(directory.path(), &arena, &collected, &config, Variant::Bopo).unwrap();
+    assert!(trained.log.iter().all(|metrics| metrics.mean_return.is_finite()));
+}
