@@ -1,7 +1,7 @@
 //! The page of a run: one self-contained HTML file, and two of its plots as files of their own.
 //!
-//! The report stage computes the figures that `summary.json` holds as well. [`gather`] adds what only the page shows (it reads the
-//! stage's other inputs and plays a few evaluated episodes again, because evaluations keep no steps), and [`write`] leaves
+//! The report stage computes the figures that `summary.json` holds as well. [`gather()`] adds what only the page shows (it reads the
+//! stage's other inputs and plays a few evaluated episodes again, because evaluations keep no steps), and [`write()`] leaves
 //! `report.html`, `frontier.svg` and, where caps were played, `caps.svg` in the stage's output directory:
 //!
 //! ```ignore
