@@ -67,8 +67,13 @@ impl ConditionConfig {
             Budget::Unlimited
         };
         let is_free = rng.random::<f32>() < self.free_within_cap && budget != Budget::Unlimited;
-        let log_uniform = self.lambda_low * (self.lambda_high / self.lambda_low).powf(rng.random());
+        let log_uniform = self.draw_lambda(rng);
         OperatingPoint { lambda: if is_free { 0.0 } else { log_uniform }, budget }
+    }
+
+    /// Draws a weight of the cost, log-uniformly.
+    pub(crate) fn draw_lambda(&self, rng: &mut Pcg64Mcg) -> f32 {
+        self.lambda_low * (self.lambda_high / self.lambda_low).powf(rng.random())
     }
 }
 

@@ -6,8 +6,8 @@
 use std::collections::HashMap;
 
 use candle_core::{D, Device, Tensor};
+use rand::SeedableRng;
 use rand::seq::SliceRandom;
-use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64Mcg;
 use tollgate_policy::{FeatureConfig, RouterNetwork};
 use tollgate_rollout::derive_seed;
@@ -52,8 +52,7 @@ pub(crate) fn train_static(
     for label in inputs.labels {
         let Some(probe) = inputs.probes.get(label.task_id.as_str()) else { continue };
         for _ in 0..N_POINTS {
-            let lambda = inputs.conditions.lambda_low
-                * (inputs.conditions.lambda_high / inputs.conditions.lambda_low).powf(rng.random());
+            let lambda = inputs.conditions.draw_lambda(&mut rng);
             let point = OperatingPoint { lambda, budget: Budget::Unlimited };
             let first = replay(&first_step(probe), point, inputs.pool, inputs.features);
             rows.extend(&first);

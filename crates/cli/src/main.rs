@@ -33,10 +33,18 @@ use crate::args::{Cli, Command};
 fn main() -> ExitCode {
     let cli = Cli::parse();
     start_logging();
-    match keep_candle_to_one_thread().and_then(|()| start_threads(cli.threads)).and_then(|()| run(cli.command)) {
+    match prepare(&cli).and_then(|()| run(cli.command)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => failure::report(&error),
     }
+}
+
+/// Only training multiplies matrices, so only the commands that train are started anew for Candle's sake.
+fn prepare(cli: &Cli) -> anyhow::Result<()> {
+    if matches!(cli.command, Command::Optimize(_) | Command::Bench(_)) {
+        keep_candle_to_one_thread()?;
+    }
+    start_threads(cli.threads)
 }
 
 fn run(command: Command) -> anyhow::Result<()> {

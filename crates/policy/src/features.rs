@@ -91,6 +91,8 @@ pub struct RouterFeatures {
     key_words: KeyWords,
     /// Key words of the instruction that completions have mentioned.
     mentioned: u64,
+    /// Those that the last completion mentions.
+    in_hand: u64,
     history: Vec<f32>,
     seen_observations: Vec<u64>,
     models: Vec<ModelHistory>,
@@ -125,6 +127,7 @@ impl RouterFeatures {
             instruction: vec![0.0; config.instruction_buckets],
             key_words: KeyWords::default(),
             mentioned: 0,
+            in_hand: 0,
             history: vec![0.0; config.history_buckets],
             seen_observations: Vec::with_capacity(64),
             models: vec![ModelHistory::default(); config.n_models],
@@ -151,6 +154,7 @@ impl RouterFeatures {
         add_hashed_words(&task.instruction, TEXT_SCALE, &mut self.instruction);
         self.key_words.read(&task.instruction);
         self.mentioned = 0;
+        self.in_hand = 0;
         self.history.fill(0.0);
         self.seen_observations.clear();
         self.models.fill(ModelHistory::default());
@@ -201,7 +205,8 @@ impl RouterFeatures {
         model.output_tokens += turn.usage.output_tokens;
         model.warm_tokens = turn.usage.prompt_tokens();
 
-        self.mentioned |= self.key_words.mentions(&turn.completion).found;
+        self.in_hand = self.key_words.mentions(&turn.completion).found;
+        self.mentioned |= self.in_hand;
         self.n_repeated_commands += u32::from(has_repeated);
         self.n_failures += u32::from(has_failed);
         self.failure_streak = if has_failed { self.failure_streak + 1 } else { 0 };
@@ -223,7 +228,6 @@ impl RouterFeatures {
         let n_seen = self.seen_observations.iter().filter(|&&earlier| earlier == seen).count() as f32;
         let is_repeated = self.seen_observations.last() == Some(&seen);
         let in_sight = self.key_words.mentions(&context.observation.text);
-        let in_hand = context.turns.last().map_or(0, |turn| self.key_words.mentions(&turn.completion).found);
         let before = out.len();
         out.extend_from_slice(&[
             n_turns / horizon,
@@ -241,7 +245,7 @@ impl RouterFeatures {
             (context.observation.text.len() as f32 / 1_000.0).min(2.0),
             self.key_words.share(in_sight.found),
             (in_sight.n_occurrences as f32 / 6.0).min(2.0),
-            self.key_words.share(in_hand),
+            self.key_words.share(self.in_hand),
             self.key_words.share(self.mentioned),
         ]);
         debug_assert_eq!(out.len() - before, N_PROGRESS);
