@@ -130,7 +130,8 @@ fn a_call_above_its_reservation_is_an_error_at_the_next_step() {
     let mut policy = BudgetConstrained::new(AlwaysSmall, Budget::Usd(NanoUsd::new(50_000_000)), 0.0);
     let episode = play(&arena, &mut policy, 1);
     let first = &episode.steps[0].turn;
-    let quotes = [CallQuote { prompt_tokens: 1, cached_tokens: 0, expected_output_tokens: 1, max_output_tokens: 1 }; 2];
+    let quotes =
+        [CallQuote { prompt_tokens: 1, expected_output_tokens: 1, max_output_tokens: 1, ..CallQuote::default() }; 2];
     let pool = tollgate_rollout::Arena::pool(&arena);
     let context = RoutingContext {
         task: &episode.task,

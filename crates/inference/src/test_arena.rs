@@ -132,18 +132,18 @@ impl Executor<World<'_>> for Models<'_> {
         self.seed = seed;
     }
 
-    fn quote(&self, _model: ModelIndex, situation: &Situation<'_>) -> CallQuote {
+    fn quote(&self, _world: &World<'_>, _model: ModelIndex, situation: &Situation<'_>) -> CallQuote {
         let prompt_tokens = 1 + self.draw(situation, 0, 1_000);
-        CallQuote { prompt_tokens, cached_tokens: 0, expected_output_tokens: 10, max_output_tokens: 100 }
+        CallQuote { prompt_tokens, expected_output_tokens: 10, max_output_tokens: 100, ..CallQuote::default() }
     }
 
     fn complete(
         &mut self,
-        _world: &World<'_>,
+        world: &World<'_>,
         model: ModelIndex,
         situation: &Situation<'_>,
     ) -> Result<Completion, ExecutorError> {
-        let prompt_tokens = self.quote(model, situation).prompt_tokens;
+        let prompt_tokens = self.quote(world, model, situation).prompt_tokens;
         let cached = self.draw(situation, 1, prompt_tokens + 1);
         let written = self.draw(situation, 2, prompt_tokens - cached + 1);
         let words = &self.completions[situation.turns.len()];

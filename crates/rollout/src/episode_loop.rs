@@ -64,7 +64,7 @@ pub fn rollout<E: Environment, X: Executor<E>>(
     while turns.len() < task.horizon as usize {
         let situation = Situation { task, turns: &turns, observation: &observation };
         for (model, _) in pool.iter() {
-            quotes[model.get()] = executor.quote(model, &situation);
+            quotes[model.get()] = executor.quote(environment, model, &situation);
         }
         let context = RoutingContext {
             task,

@@ -89,8 +89,9 @@ pub trait Executor<E: Environment> {
     /// Prepares for an episode: empty prompt caches, chance events from `seed`.
     fn reset(&mut self, task: &Task, seed: u64);
 
-    /// What a call of `model` would take, before it is made.
-    fn quote(&self, model: ModelIndex, situation: &Situation<'_>) -> CallQuote;
+    /// What a call of `model` would take, before it is made. The environment is there for what the prompt shows of it beside
+    /// the observation, such as the commands it would take.
+    fn quote(&self, environment: &E, model: ModelIndex, situation: &Situation<'_>) -> CallQuote;
 
     /// Lets `model` answer. Its usage never exceeds its quote's worst case.
     ///
@@ -107,8 +108,10 @@ pub trait Executor<E: Environment> {
 /// The size of a call before it is made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct CallQuote {
-    /// Tokens of the whole prompt.
+    /// Tokens of the whole prompt, as far as they can be told before the call.
     pub prompt_tokens: u32,
+    /// How many more the provider may count. 0 where the count is exact, as with simulated models.
+    pub prompt_slack_tokens: u32,
     /// How many of them the model's cache is expected to hold.
     pub cached_tokens: u32,
     /// Tokens of a typical answer.
@@ -121,7 +124,7 @@ impl CallQuote {
     /// The most that the call can cost: what has to be reserved.
     #[must_use]
     pub fn worst_case(&self, prices: &Prices) -> NanoUsd {
-        prices.worst_case(self.prompt_tokens, self.max_output_tokens)
+        prices.worst_case(self.prompt_tokens + self.prompt_slack_tokens, self.max_output_tokens)
     }
 
     /// What the call will probably cost.
@@ -313,4 +316,18 @@ pub trait Arena: Sync {
         request: &RolloutRequest,
         policy: &mut dyn RoutingPolicy,
     ) -> Result<Episode, RolloutError>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_worst_case_counts_what_the_provider_may_count_beyond_the_estimate() {
+        let prices = Prices::per_million_usd(2.0, 0.5, 2.0, 8.0).ok();
+        let quote = CallQuote { prompt_tokens: 100, max_output_tokens: 10, ..CallQuote::default() };
+        let worst = |slack| prices.map(|prices| CallQuote { prompt_slack_tokens: slack, ..quote }.worst_case(&prices));
+        assert_eq!(worst(0), Some(NanoUsd::new(100 * 2_000 + 10 * 8_000)));
+        assert_eq!(worst(50), Some(NanoUsd::new(150 * 2_000 + 10 * 8_000)));
+    }
 }

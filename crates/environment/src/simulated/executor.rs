@@ -163,11 +163,12 @@ impl Executor<HouseholdEnvironment> for SimulatedExecutor<'_> {
         self.history = HistoryState::default();
     }
 
-    fn quote(&self, model: ModelIndex, situation: &Situation<'_>) -> CallQuote {
+    fn quote(&self, _environment: &HouseholdEnvironment, model: ModelIndex, situation: &Situation<'_>) -> CallQuote {
         let profile = &self.profiles[model.get()];
         let prompt_tokens = self.prompt.tokens(situation);
         CallQuote {
             prompt_tokens,
+            prompt_slack_tokens: 0,
             cached_tokens: self.models[model.get()].prefix.cached_tokens(prompt_tokens, self.now_ms),
             expected_output_tokens: (profile.verbosity_tokens as u32 + TYPICAL_COMMAND_TOKENS)
                 .min(profile.max_output_tokens),
@@ -183,7 +184,7 @@ impl Executor<HouseholdEnvironment> for SimulatedExecutor<'_> {
     ) -> Result<Completion, ExecutorError> {
         let n_turns = situation.turns.len();
         self.read_history(environment, n_turns);
-        let quote = self.quote(model, situation);
+        let quote = self.quote(environment, model, situation);
         let mut text = String::with_capacity(64);
         self.act(environment, model, situation, &mut text);
 

@@ -25,14 +25,9 @@ impl Executor<SkillChain> for SkillChainModels {
         self.chance = Chance::new(task.seed, seed);
     }
 
-    fn quote(&self, model: ModelIndex, situation: &Situation<'_>) -> CallQuote {
+    fn quote(&self, _environment: &SkillChain, model: ModelIndex, situation: &Situation<'_>) -> CallQuote {
         let output_tokens = Caller::of(model).output_tokens(situation.turns.len());
-        CallQuote {
-            prompt_tokens: 0,
-            cached_tokens: 0,
-            expected_output_tokens: output_tokens,
-            max_output_tokens: output_tokens,
-        }
+        CallQuote { expected_output_tokens: output_tokens, max_output_tokens: output_tokens, ..CallQuote::default() }
     }
 
     fn complete(
