@@ -3,5 +3,6 @@
 pub mod calibration;
 mod chance;
 pub mod household;
+pub mod process;
 pub mod simulated;
 pub mod skill_chain;

@@ -1,0 +1,14 @@
+//! Child processes that worlds run in: started, listened to with deadlines, and ended with everything they started.
+//!
+//! A [`ChildProcess`] leads a process group of its own. Dropping it kills the group, and so does the end of this program,
+//! however it comes: a watchdog in the group (a shell that waits for a pipe to close) sees to that even after a KILL.
+//! A [`WorkerPool`] keeps one worker per player and throws away those that failed.
+
+mod child;
+mod error;
+mod last_words;
+mod pool;
+
+pub use child::{ChildProcess, ProcessSpec};
+pub use error::ProcessError;
+pub use pool::WorkerPool;
