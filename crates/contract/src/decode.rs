@@ -13,6 +13,14 @@ use tollgate_routing::{Budget, ModelIndex, ModelPool, NanoUsd};
 
 use crate::{ArtifactKind, Column, ColumnType, ContractError};
 
+/// The value at a row, or `None` where it is null.
+macro_rules! at {
+    ($array:expr, $row:expr) => {
+        if $array.is_null($row) { None } else { Some($array.value($row)) }
+    };
+}
+pub(crate) use at;
+
 /// The columns of one batch, checked as they are taken: there, of their type, without nulls where none may be.
 pub(crate) struct Decoder<'a> {
     kind: ArtifactKind,
@@ -35,6 +43,34 @@ impl<'a> Decoder<'a> {
     /// Text of few distinct values; neighbouring rows share one allocation.
     pub(crate) fn shared_text(&self, column: &Column) -> Result<Vec<Arc<str>>, ContractError> {
         self.named(column, |text| Arc::from(text))
+    }
+
+    /// Text of few distinct values, where it is not null; neighbouring rows share one allocation.
+    pub(crate) fn optional_shared_text(&self, column: &Column) -> Result<Vec<Option<Arc<str>>>, ContractError> {
+        let texts = self.text(column)?;
+        let mut shared: Vec<Option<Arc<str>>> = Vec::with_capacity(texts.len());
+        for row in 0..texts.len() {
+            let text = at!(texts, row);
+            let is_repeated = row > 0 && shared[row - 1].as_deref() == text;
+            shared.push(if is_repeated { shared[row - 1].clone() } else { text.map(Arc::from) });
+        }
+        Ok(shared)
+    }
+
+    /// Text of a closed set, or `default` where it is null; `expected` lists it.
+    pub(crate) fn parsed_or<T: Clone>(
+        &self,
+        column: &Column,
+        default: &T,
+        expected: &str,
+        parse: impl Fn(&str) -> Option<T>,
+    ) -> Result<Vec<T>, ContractError> {
+        let texts = self.text(column)?;
+        let parsed = |row| match at!(texts, row) {
+            None => Ok(default.clone()),
+            Some(found) => parse(found).ok_or_else(|| self.value_error(column, row, format!("`{found}`"), expected)),
+        };
+        (0..texts.len()).map(parsed).collect()
     }
 
     /// Names as a type of their own; equal neighbours share one allocation.
@@ -86,6 +122,10 @@ impl<'a> Decoder<'a> {
                 Err(self.value_error(column, row, position, expected))
             }
         };
+        let array = self.array(column)?;
+        if let Some(row) = (0..array.len()).find(|&row| array.is_null(row)) {
+            return Err(ContractError::null(self.kind, column, row));
+        }
         self.count(column)?.into_iter().enumerate().map(to_action).collect()
     }
 
@@ -181,11 +221,3 @@ impl<'a> Decoder<'a> {
         Ok(Arc::clone(array))
     }
 }
-
-/// The value at a row, or `None` where it is null.
-macro_rules! at {
-    ($array:expr, $row:expr) => {
-        if $array.is_null($row) { None } else { Some($array.value($row)) }
-    };
-}
-pub(crate) use at;

@@ -15,7 +15,7 @@ columns! {
     EPISODE_ID = "episode_id", Id, required, "", "Name of the episode, unique in the file.";
     TASK_ID = "task_id", Id, required, "", "The task that was played; joins `tasks.task_id`.";
     ENVIRONMENT = "environment", Id, required, "", "The environment that played it.";
-    SPLIT = "split", Id, required, "", "The task's split: `train`, `validation` or `test`.";
+    SPLIT = "split", Id, required, "", "The task's split: `train`, `validation`, `test` or `unseen`.";
     POLICY_ID = "policy_id", Id, required, "", "The policy that chose the models, for example `always-small` or `sweep-3-of-10`.";
     SEED = "seed", UInt64, required, "", "Seed of the episode's chance events. Policies that are compared on a task share it.";
     LAMBDA = "lambda", Float64, required, "", "Weight of the cost against success that the policy was given; 0 for policies that do not look at it.";
@@ -29,6 +29,7 @@ columns! {
     TRUNCATED = "truncated", Bool, required, "", "Whether the episode was cut off, at the horizon or for want of money. Exactly one of `terminated` and `truncated` is true.";
     ENDING = "ending", Id, nullable, "", "Why it ended: `terminated`, `horizon` or `budget_exhausted`. Where it is null, a truncated episode counts as one that met its horizon.";
     TOTAL_COST_NANO_USD = "total_cost_nano_usd", Int64, required, "nano-USD", "What all its calls cost: the sum of `steps.cost_nano_usd`.";
+    EXTRA = "extra", Text, nullable, "", "JSON object of what the log that the episode was imported from says about it and no column holds; null otherwise.";
 }
 
 /// A row of `episodes.parquet`: an episode without its trajectory.

@@ -17,6 +17,8 @@
 //!     seed: u64::MAX,
 //!     instruction: "put a mug in the cabinet".into(),
 //!     horizon: 30,
+//!     kind: None,
+//!     group: None,
 //! };
 //! let batch = TaskRow::to_batch(&[task.clone()])?;
 //! assert_eq!(batch.schema(), ArtifactKind::Tasks.schema());

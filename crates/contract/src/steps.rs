@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use arrow::record_batch::RecordBatch;
-use tollgate_routing::{Episode, EpisodeId, ModelPool, Observation, Step, TokenUsage, Turn};
+use tollgate_routing::{CostSource, Episode, EpisodeId, ModelPool, Observation, Provenance, Step, TokenUsage, Turn};
 
 use crate::column::columns;
 use crate::decode::Decoder;
@@ -13,8 +13,8 @@ use crate::{ArtifactKind, ArtifactRow, ContractError};
 columns! {
     EPISODE_ID = "episode_id", Id, required, "", "The episode; joins `episodes.episode_id`. The steps of an episode are neighbours.";
     STEP_IDX = "step_idx", Int32, required, "", "Position of the step in its episode, from 0 without gaps.";
-    ACTION = "action", Int32, required, "", "The router's choice: index of the model in the pool, 0 is small.";
-    MODEL_ID = "model_id", Id, required, "", "Name of that model.";
+    ACTION = "action", Int32, nullable, "", "The router's choice: index of the model in the pool, 0 is small; null for an imported step whose model is in no pool.";
+    MODEL_ID = "model_id", Id, nullable, "", "Name of that model; null where `action` is.";
     LOG_PROB = "log_prob", Float32, required, "nats", "Logarithm of the probability with which the policy chose the action; 0 for a deterministic policy.";
     OBSERVATION = "observation", Text, required, "", "What the agent, and with it the router, saw before the step, in words.";
     SIGNALS = "signals", Float32List, nullable, "", "Numbers that the environment shows beside its words; null where it shows none.";
@@ -27,6 +27,10 @@ columns! {
     REMAINING_NANO_USD = "remaining_nano_usd", Int64, nullable, "nano-USD", "What was left of a cap in money after this step was settled; null without such a cap.";
     LATENCY_MS = "latency_ms", Int32, required, "ms", "How long the call took.";
     REWARD = "reward", Float32, required, "", "The environment's reward for the step.";
+    PROVENANCE = "provenance", Id, nullable, "", "Whether the step happened as it is written: null for a step that was played, `logged` where it is read from the log of the very history that led to it, `matched` where from the log of another history of the same task in the same state, `drawn` where from other steps in a similar state.";
+    COST_SOURCE = "cost_source", Id, nullable, "", "How the cost is known: null for simulated models, `estimated` from tokens that a tokenizer counted afterwards, `metered` from tokens that the provider reported, both at list prices, `recorded` for the provider's own figure.";
+    SOURCE_MODEL = "source_model", Id, nullable, "", "Name of the model in the log that the step was imported from; null otherwise.";
+    EXTRA = "extra", Text, nullable, "", "JSON object of what that log says about the step and no column holds; null otherwise.";
 }
 
 /// A row of `steps.parquet`: a step and the episode it belongs to.
@@ -79,6 +83,8 @@ impl ArtifactRow for StepRow {
         batch.money(&REMAINING_NANO_USD, rows.iter().map(|row| row.step.remaining))?;
         batch.count(&LATENCY_MS, turns().map(|turn| turn.latency_ms))?;
         batch.float32(&REWARD, rows.iter().map(|row| row.step.reward));
+        batch.id(&PROVENANCE, rows.iter().map(|row| provenance_name(row.step.provenance)));
+        batch.id(&COST_SOURCE, rows.iter().map(|row| cost_source_name(row.step.cost_source)));
         batch.finish()
     }
 
@@ -86,19 +92,65 @@ impl ArtifactRow for StepRow {
         let columns = Decoder::new(Self::KIND, batch);
         let episode_ids = columns.named(&EPISODE_ID, EpisodeId::new)?;
         let step_idxs = columns.count(&STEP_IDX)?;
-        let model_ids = columns.shared_text(&MODEL_ID)?;
+        let model_ids = model_ids(&columns)?;
         let turns = turns(&columns)?;
         let log_probs = columns.float32(&LOG_PROB)?;
         let remaining = columns.optional_money(&REMAINING_NANO_USD)?;
         let rewards = columns.float32(&REWARD)?;
+        let provenances = columns.parsed_or(&PROVENANCE, &Provenance::Played, PROVENANCES, provenance)?;
+        let cost_sources = columns.parsed_or(&COST_SOURCE, &CostSource::Simulated, COST_SOURCES, cost_source)?;
         let row = |(at, (episode_id, turn)): (usize, _)| Self {
             episode_id,
             step_idx: step_idxs[at],
             model_id: model_ids[at].clone(),
-            step: Step { turn, log_prob: log_probs.value(at), remaining: remaining[at], reward: rewards.value(at) },
+            step: Step {
+                turn,
+                log_prob: log_probs.value(at),
+                remaining: remaining[at],
+                reward: rewards.value(at),
+                provenance: provenances[at],
+                cost_source: cost_sources[at],
+            },
         };
         Ok(episode_ids.into_iter().zip(turns).enumerate().map(row).collect())
     }
+}
+
+const PROVENANCES: &str = "null, `logged`, `matched` or `drawn`";
+const COST_SOURCES: &str = "null, `estimated`, `metered` or `recorded`";
+
+/// The name in files; steps that were played have none, as in files that were written before there were others.
+#[must_use]
+pub fn provenance_name(provenance: Provenance) -> Option<&'static str> {
+    (provenance != Provenance::Played).then(|| provenance.as_str())
+}
+
+/// The name in files; the cost of simulated models has none.
+#[must_use]
+pub fn cost_source_name(source: CostSource) -> Option<&'static str> {
+    (source != CostSource::Simulated).then(|| source.as_str())
+}
+
+fn provenance(name: &str) -> Option<Provenance> {
+    Provenance::ALL.into_iter().find(|&known| provenance_name(known) == Some(name))
+}
+
+fn cost_source(name: &str) -> Option<CostSource> {
+    CostSource::ALL.into_iter().find(|&known| cost_source_name(known) == Some(name))
+}
+
+/// Steps without a model have no place in a pipeline: only imported logs hold some.
+fn model_ids(columns: &Decoder<'_>) -> Result<Vec<Arc<str>>, ContractError> {
+    let sources = columns.optional_shared_text(&SOURCE_MODEL)?;
+    let model_ids = columns.optional_shared_text(&MODEL_ID)?;
+    let known = |(row, model_id): (usize, Option<Arc<str>>)| {
+        model_id.ok_or_else(|| {
+            let model = sources[row].as_deref().unwrap_or("unknown");
+            let expected = format!("a model of the pool\nhint: the log's model is `{model}`; map it with `tollgate import --map`, or leave its steps out");
+            columns.value_error(&MODEL_ID, row, "null", expected)
+        })
+    };
+    model_ids.into_iter().enumerate().map(known).collect()
 }
 
 fn turns(columns: &Decoder<'_>) -> Result<Vec<Turn>, ContractError> {
@@ -126,4 +178,77 @@ fn turns(columns: &Decoder<'_>) -> Result<Vec<Turn>, ContractError> {
         latency_ms: latencies[at],
     };
     Ok(signals.into_iter().enumerate().map(turn).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::{ArrayRef, StringArray, new_null_array};
+    use tollgate_routing::ModelIndex;
+
+    use super::*;
+
+    fn row() -> StepRow {
+        StepRow {
+            episode_id: EpisodeId::new("e"),
+            step_idx: 0,
+            model_id: "small".into(),
+            step: Step {
+                turn: Turn {
+                    observation: Observation::from_text("seen"),
+                    action: ModelIndex::SMALL,
+                    completion: "said".to_owned(),
+                    usage: TokenUsage::default(),
+                    cost: tollgate_routing::NanoUsd::new(7),
+                    latency_ms: 1,
+                },
+                log_prob: 0.0,
+                remaining: None,
+                reward: 0.0,
+                provenance: Provenance::Played,
+                cost_source: CostSource::Simulated,
+            },
+        }
+    }
+
+    /// `row` with one column replaced.
+    fn with(column: &crate::Column, array: ArrayRef) -> RecordBatch {
+        let batch = StepRow::to_batch(&[row()]).unwrap();
+        let mut columns = batch.columns().to_vec();
+        columns[batch.schema().index_of(column.name).unwrap()] = array;
+        RecordBatch::try_new(batch.schema(), columns).unwrap()
+    }
+
+    #[test]
+    fn every_provenance_and_cost_source_survives_a_file() {
+        for provenance in Provenance::ALL {
+            for cost_source in CostSource::ALL {
+                let mut row = row();
+                (row.step.provenance, row.step.cost_source) = (provenance, cost_source);
+                let rows = [row];
+                assert_eq!(StepRow::from_batch(&StepRow::to_batch(&rows).unwrap()).unwrap(), rows);
+            }
+        }
+    }
+
+    #[test]
+    fn a_step_whose_model_is_in_no_pool_is_refused_with_the_model_of_its_log() {
+        let names = StringArray::from(vec!["gpt-9"]);
+        let id = crate::ColumnType::Id.data_type();
+        let batch = with(&SOURCE_MODEL, arrow::compute::cast(&names, &id).unwrap());
+        let mut columns = batch.columns().to_vec();
+        for column in [&ACTION, &MODEL_ID] {
+            let position = batch.schema().index_of(column.name).unwrap();
+            columns[position] = new_null_array(&column.column_type.data_type(), 1);
+        }
+        let batch = RecordBatch::try_new(batch.schema(), columns).unwrap();
+        let message = StepRow::from_batch(&batch).unwrap_err().to_string();
+        assert!(message.contains("`model_id`") && message.contains("the log's model is `gpt-9`"), "{message}");
+    }
+
+    #[test]
+    fn a_null_action_of_a_named_model_is_refused() {
+        let batch = with(&ACTION, new_null_array(&ACTION.column_type.data_type(), 1));
+        let message = StepRow::from_batch(&batch).unwrap_err().to_string();
+        assert!(message.contains("`action`"), "{message}");
+    }
 }

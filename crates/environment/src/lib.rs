@@ -6,3 +6,6 @@ pub mod household;
 pub mod process;
 pub mod simulated;
 pub mod skill_chain;
+mod text_world;
+
+pub use text_world::TextWorld;

@@ -9,7 +9,7 @@
 //! # use tollgate_routing::*;
 //! # let prices = Prices::per_million_usd(0.4, 0.1, 0.4, 1.6)?;
 //! # let pool = ModelPool::new(vec![Model::new("small", prices)?, Model::new("large", prices)?])?;
-//! # let task = Task { id: TaskId::new("t"), environment: "e".into(), split: Split::Test, seed: 0, instruction: "".into(), horizon: 30 };
+//! # let task = Task { id: TaskId::new("t"), environment: "e".into(), split: Split::Test, seed: 0, instruction: "".into(), horizon: 30, kind: None, group: None };
 //! # let observation = Observation::from_text("You are in the kitchen.");
 //! # let context = tollgate_rollout::RoutingContext { task: &task, turns: &[], observation: &observation, pool: &pool,
 //! #     quotes: &[], budget: BudgetView::default(), allowed: pool.all() };

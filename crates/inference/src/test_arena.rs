@@ -47,6 +47,8 @@ pub(crate) fn task(id: &str, difficulty: u64) -> Task {
         seed: difficulty,
         instruction: "walk".into(),
         horizon: HORIZON as u32,
+        kind: None,
+        group: None,
     }
 }
 
@@ -105,7 +107,7 @@ impl Environment for World<'_> {
         self.step_idx += 1;
         self.reached += completion.rsplit(" by ").next().and_then(|by| by.parse().ok()).unwrap_or(0);
         let observation = Observation::from_text(&self.observations[self.step_idx]);
-        Ok(Transition { observation, reward: 0.0, terminated: false })
+        Ok(Transition::new(observation, 0.0, false))
     }
 
     fn outcome(&self) -> Outcome {
@@ -147,16 +149,16 @@ impl Executor<World<'_>> for Models<'_> {
         let cached = self.draw(situation, 1, prompt_tokens + 1);
         let written = self.draw(situation, 2, prompt_tokens - cached + 1);
         let words = &self.completions[situation.turns.len()];
-        Ok(Completion {
+        Ok(Completion::simulated(
             // Repeated words stay the same whoever says them; only the world's own commands carry the model.
-            text: if words.starts_with("go to") { format!("{words} by {}", model.get()) } else { words.clone() },
-            usage: TokenUsage {
+            if words.starts_with("go to") { format!("{words} by {}", model.get()) } else { words.clone() },
+            TokenUsage {
                 input_tokens: prompt_tokens - cached - written,
                 cached_input_tokens: cached,
                 cache_write_tokens: written,
                 output_tokens: self.draw(situation, 3, 101),
             },
-            latency_ms: 1,
-        })
+            1,
+        ))
     }
 }

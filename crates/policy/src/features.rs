@@ -335,9 +335,9 @@ impl RouterFeatures {
         let warm_tokens = (model.warm_tokens as f32).min(prompt_tokens);
         let output_tokens =
             if model.n_calls == 0 { TYPICAL_OUTPUT_TOKENS } else { model.output_tokens as f32 / model.n_calls as f32 };
-        (prompt_tokens - warm_tokens) * prices.input.get() as f32
-            + warm_tokens * prices.cached_input.get() as f32
-            + output_tokens * prices.output.get() as f32
+        (prompt_tokens - warm_tokens) * prices.input.as_nano_usd() as f32
+            + warm_tokens * prices.cached_input.as_nano_usd() as f32
+            + output_tokens * prices.output.as_nano_usd() as f32
     }
 }
 

@@ -21,6 +21,8 @@ fn task(seed: u64) -> Task {
         seed,
         instruction: "Put a hot mug on the desk.".into(),
         horizon: 30,
+        kind: None,
+        group: None,
     }
 }
 

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use thiserror::Error;
-use tollgate_routing::{Budget, BudgetView, Ending, Episode, EpisodeId, ModelPool, NanoUsd, Step, Task, Turn};
+use tollgate_routing::{
+    Budget, BudgetView, CostSource, Ending, Episode, EpisodeId, ModelPool, NanoUsd, Provenance, Step, Task, Turn,
+};
 
 use crate::{
     CallQuote, Environment, EnvironmentError, Executor, ExecutorError, PolicyError, RoutingContext, RoutingPolicy,
@@ -83,7 +85,8 @@ pub fn rollout<E: Environment, X: Executor<E>>(
             }
         };
         let completion = executor.complete(environment, decision.action, &situation)?;
-        let cost = pool.model(decision.action).prices.cost(&completion.usage);
+        let cost =
+            completion.recorded_cost.unwrap_or_else(|| pool.model(decision.action).prices.cost(&completion.usage));
         let transition = environment.step(&completion.text)?;
         spent += cost;
         let turn = Turn {
@@ -100,6 +103,8 @@ pub fn rollout<E: Environment, X: Executor<E>>(
             log_prob: decision.log_prob,
             reward: transition.reward,
             remaining: remaining(request.budget, spent),
+            provenance: transition.provenance,
+            cost_source: completion.cost_source,
         });
         if transition.terminated {
             ending = Ending::Terminated;
@@ -128,11 +133,14 @@ struct Record {
     log_prob: f32,
     reward: f32,
     remaining: Option<NanoUsd>,
+    provenance: Provenance,
+    cost_source: CostSource,
 }
 
 impl Record {
     fn into_step(self, turn: Turn) -> Step {
-        Step { turn, log_prob: self.log_prob, remaining: self.remaining, reward: self.reward }
+        let Self { log_prob, reward, remaining, provenance, cost_source } = self;
+        Step { turn, log_prob, remaining, reward, provenance, cost_source }
     }
 }
 

@@ -2,8 +2,8 @@
 
 use thiserror::Error;
 use tollgate_routing::{
-    ActionMask, BudgetView, Ending, Episode, ModelIndex, ModelPool, NanoUsd, Observation, Prices, Task, TokenUsage,
-    Turn,
+    ActionMask, BudgetView, CostSource, Ending, Episode, ModelIndex, ModelPool, NanoUsd, Observation, Prices,
+    Provenance, Task, TokenUsage, Turn,
 };
 
 use crate::{RolloutError, RolloutRequest};
@@ -35,6 +35,16 @@ pub struct Transition {
     pub reward: f32,
     /// Whether the world reached a final state. Reaching the horizon is the loop's business, not the world's.
     pub terminated: bool,
+    /// Whether what is seen next followed from the completion, or was read from a log.
+    pub provenance: Provenance,
+}
+
+impl Transition {
+    /// What a world says that takes the completions it is given.
+    #[must_use]
+    pub const fn new(observation: Observation, reward: f32, terminated: bool) -> Self {
+        Self { observation, reward, terminated, provenance: Provenance::Played }
+    }
 }
 
 /// The result of an episode.
@@ -148,6 +158,18 @@ pub struct Completion {
     pub usage: TokenUsage,
     /// How long the call took. Milliseconds.
     pub latency_ms: u32,
+    /// How its cost is known.
+    pub cost_source: CostSource,
+    /// What the provider says that the call cost; without it, the cost is usage times prices.
+    pub recorded_cost: Option<NanoUsd>,
+}
+
+impl Completion {
+    /// The answer of a simulated model.
+    #[must_use]
+    pub const fn simulated(text: String, usage: TokenUsage, latency_ms: u32) -> Self {
+        Self { text, usage, latency_ms, cost_source: CostSource::Simulated, recorded_cost: None }
+    }
 }
 
 /// A model that gave no answer.

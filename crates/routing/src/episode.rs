@@ -57,6 +57,70 @@ pub struct Step {
     pub remaining: Option<NanoUsd>,
     /// The environment's reward for the step.
     pub reward: f32,
+    /// Whether the step happened as it is written.
+    pub provenance: Provenance,
+    /// How its cost is known.
+    pub cost_source: CostSource,
+}
+
+/// Whether a step happened as it is written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub enum Provenance {
+    /// A model answered, and the environment took the answer.
+    #[default]
+    Played,
+    /// It is read from the log of the very history that led to it.
+    Logged,
+    /// It is read from the log of another history of the same task that had come to the same state.
+    Matched,
+    /// It is drawn from steps of other tasks in a similar state: an assumption.
+    Drawn,
+}
+
+impl Provenance {
+    /// Every provenance.
+    pub const ALL: [Self; 4] = [Self::Played, Self::Logged, Self::Matched, Self::Drawn];
+
+    /// The name in files.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Played => "played",
+            Self::Logged => "logged",
+            Self::Matched => "matched",
+            Self::Drawn => "drawn",
+        }
+    }
+}
+
+/// How the cost of a step is known. Figures of different sources do not belong into one sum.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub enum CostSource {
+    /// A simulated model's tokens, times list prices.
+    #[default]
+    Simulated,
+    /// Tokens that were counted afterwards with a tokenizer, times list prices.
+    Estimated,
+    /// Tokens that the provider reported, times list prices.
+    Metered,
+    /// The provider's own figure.
+    Recorded,
+}
+
+impl CostSource {
+    /// Every source.
+    pub const ALL: [Self; 4] = [Self::Simulated, Self::Estimated, Self::Metered, Self::Recorded];
+
+    /// The name in files.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Simulated => "simulated",
+            Self::Estimated => "estimated",
+            Self::Metered => "metered",
+            Self::Recorded => "recorded",
+        }
+    }
 }
 
 /// How an episode ended.

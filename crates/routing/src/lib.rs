@@ -23,8 +23,8 @@ mod money;
 mod task;
 
 pub use budget::{ActionMask, Budget, BudgetView, CallAllowance, UsdAllowance};
-pub use episode::{Ending, Episode, EpisodeId, Step, Turn};
+pub use episode::{CostSource, Ending, Episode, EpisodeId, Provenance, Step, Turn};
 pub use label::{BoundaryLabel, ProbeStats, SftExample};
 pub use model::{Model, ModelIndex, ModelPool, PoolError};
-pub use money::{NanoUsd, Prices, TokenUsage};
+pub use money::{NanoUsd, Prices, TokenPrice, TokenUsage};
 pub use task::{Difficulty, Observation, Split, Task, TaskId};

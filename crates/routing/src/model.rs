@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
-use crate::{ActionMask, NanoUsd, Prices};
+use crate::{ActionMask, Prices, TokenPrice};
 
 /// What is wrong with a pool of models.
 #[derive(Debug, Clone, PartialEq, Error)]
 pub enum PoolError {
-    /// A price that money in whole nano-dollars per token cannot hold.
+    /// A price that no whole number of pico-dollars per token is.
     #[error(
-        "price `{bucket}` is ${usd_per_million} per million tokens, expected a whole number of nano-dollars per token, 0 or more\nhint: $0.40 per million tokens is 400 nano-dollars per token; the smallest step is $0.001 per million"
+        "price `{bucket}` is ${usd_per_million} per million tokens, expected a whole number of pico-dollars per token, 0 or more\nhint: $0.40 per million tokens is 400,000 pico-dollars per token; the smallest step is $0.000001 per million"
     )]
     Price {
         /// The bucket of token usage that the price is for.
@@ -72,7 +72,7 @@ impl Model {
         if id.is_empty() {
             return Err(PoolError::EmptyId);
         }
-        if prices.output == NanoUsd::ZERO || prices.input == NanoUsd::ZERO {
+        if prices.output == TokenPrice::ZERO || prices.input == TokenPrice::ZERO {
             return Err(PoolError::Unpriced { model: id.to_owned() });
         }
         Ok(Self { id: Arc::from(id), prices })

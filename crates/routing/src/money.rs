@@ -104,24 +104,69 @@ impl TokenUsage {
     }
 }
 
+/// The price of one token in whole pico-dollars (1e-12 USD). Money is counted in nano-dollars, but lists have prices between
+/// two of them: $0.0375 per million tokens are 37.5 nano-dollars each.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TokenPrice(u64);
+
+impl TokenPrice {
+    /// No price.
+    pub const ZERO: Self = Self(0);
+
+    /// A price given in pico-dollars per token.
+    #[must_use]
+    pub const fn new(pico_usd: u64) -> Self {
+        Self(pico_usd)
+    }
+
+    /// The price in pico-dollars per token.
+    #[must_use]
+    pub const fn get(self) -> u64 {
+        self.0
+    }
+
+    /// The price in nano-dollars per token, for estimates only.
+    #[must_use]
+    pub fn as_nano_usd(self) -> f64 {
+        self.0 as f64 / PICO_PER_NANO as f64
+    }
+
+    /// The price as lists have it: dollars per million tokens, for display only.
+    #[must_use]
+    pub fn as_usd_per_million(self) -> f64 {
+        self.0 as f64 / PICO_USD_PER_MILLIONTH_USD
+    }
+
+    /// What so many tokens cost. Pico-dollars: 2^128 hold every bill.
+    fn times(self, n_tokens: u32) -> u128 {
+        u128::from(self.0) * u128::from(n_tokens)
+    }
+}
+
+/// Pico-dollars in a nano-dollar.
+const PICO_PER_NANO: u128 = 1_000;
+
+/// Dollars per million tokens are millions of pico-dollars per token.
+const PICO_USD_PER_MILLIONTH_USD: f64 = 1e6;
+
 /// What one token costs, for each bucket of [`TokenUsage`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Prices {
     /// Price of a prompt token that is not cached.
-    pub input: NanoUsd,
+    pub input: TokenPrice,
     /// Price of a prompt token read from the cache.
-    pub cached_input: NanoUsd,
+    pub cached_input: TokenPrice,
     /// Price of a prompt token written to the cache.
-    pub cache_write: NanoUsd,
+    pub cache_write: TokenPrice,
     /// Price of a generated token.
-    pub output: NanoUsd,
+    pub output: TokenPrice,
 }
 
 impl Prices {
     /// Prices given as providers list them: dollars per million tokens, for input, cached input, cache write and output.
     ///
     /// # Errors
-    /// [`PoolError::Price`] for a price that is negative, not finite, or no whole number of nano-dollars per token.
+    /// [`PoolError::Price`] for a price that is negative, not finite, or no whole number of pico-dollars per token.
     pub fn per_million_usd(input: f64, cached_input: f64, cache_write: f64, output: f64) -> Result<Self, PoolError> {
         Ok(Self {
             input: per_token("input", input)?,
@@ -131,14 +176,14 @@ impl Prices {
         })
     }
 
-    /// The exact cost of a call.
+    /// The cost of a call: the exact sum over its tokens, rounded up to a nano-dollar.
     #[must_use]
     pub fn cost(&self, usage: &TokenUsage) -> NanoUsd {
-        NanoUsd(
-            self.input.0 * u64::from(usage.input_tokens)
-                + self.cached_input.0 * u64::from(usage.cached_input_tokens)
-                + self.cache_write.0 * u64::from(usage.cache_write_tokens)
-                + self.output.0 * u64::from(usage.output_tokens),
+        nano_usd(
+            self.input.times(usage.input_tokens)
+                + self.cached_input.times(usage.cached_input_tokens)
+                + self.cache_write.times(usage.cache_write_tokens)
+                + self.output.times(usage.output_tokens),
         )
     }
 
@@ -147,18 +192,22 @@ impl Prices {
     #[must_use]
     pub fn worst_case(&self, prompt_tokens: u32, max_output_tokens: u32) -> NanoUsd {
         let dearest = self.input.max(self.cached_input).max(self.cache_write);
-        NanoUsd(dearest.0 * u64::from(prompt_tokens) + self.output.0 * u64::from(max_output_tokens))
+        nano_usd(dearest.times(prompt_tokens) + self.output.times(max_output_tokens))
     }
 }
 
-/// Dollars per million tokens are thousands of nano-dollars per token.
-fn per_token(bucket: &'static str, usd_per_million: f64) -> Result<NanoUsd, PoolError> {
-    let nano_usd = usd_per_million * 1_000.0;
-    let rounded = nano_usd.round();
-    if !(0.0..=1e15).contains(&nano_usd) || (nano_usd - rounded).abs() > 1e-6 {
+/// Money is rounded up, so that a budget never pays less than was spent. A bill beyond 2^64 nano-dollars stays there.
+fn nano_usd(pico_usd: u128) -> NanoUsd {
+    NanoUsd(u64::try_from(pico_usd.div_ceil(PICO_PER_NANO)).unwrap_or(u64::MAX))
+}
+
+fn per_token(bucket: &'static str, usd_per_million: f64) -> Result<TokenPrice, PoolError> {
+    let pico_usd = usd_per_million * PICO_USD_PER_MILLIONTH_USD;
+    let rounded = pico_usd.round();
+    if !(0.0..=1e15).contains(&pico_usd) || (pico_usd - rounded).abs() > 1e-4 {
         return Err(PoolError::Price { bucket, usd_per_million });
     }
-    Ok(NanoUsd(rounded as u64))
+    Ok(TokenPrice(rounded as u64))
 }
 
 #[cfg(test)]
@@ -194,9 +243,18 @@ mod tests {
     }
 
     #[test]
-    fn a_price_below_a_nano_dollar_per_token_is_refused() {
+    fn a_call_is_rounded_up_to_a_nano_dollar_once() {
+        let prices = Prices::per_million_usd(0.15, 0.0375, 0.15, 0.6).unwrap();
+        let cached = |cached_input_tokens| TokenUsage { cached_input_tokens, ..TokenUsage::default() };
+        assert_eq!(prices.cost(&cached(2)), NanoUsd::new(75));
+        assert_eq!(prices.cost(&cached(3)), NanoUsd::new(113));
+        assert_eq!(prices.cached_input.as_usd_per_million(), 0.0375);
+    }
+
+    #[test]
+    fn a_price_below_a_pico_dollar_per_token_is_refused() {
         assert!(matches!(
-            Prices::per_million_usd(0.4, 0.000_1, 0.4, 1.6),
+            Prices::per_million_usd(0.4, 0.000_000_1, 0.4, 1.6),
             Err(PoolError::Price { bucket: "cached_input", .. })
         ));
     }

@@ -36,19 +36,22 @@ pub enum Split {
     Validation,
     /// Reported, and used for nothing else.
     Test,
+    /// Reported beside `test`: tasks of kinds that no other split has.
+    Unseen,
 }
 
 impl Split {
     /// Every split.
-    pub const ALL: [Self; 3] = [Self::Train, Self::Validation, Self::Test];
+    pub const ALL: [Self; 4] = [Self::Train, Self::Validation, Self::Test, Self::Unseen];
 
-    /// The name in files: `train`, `validation` or `test`.
+    /// The name in files: `train`, `validation`, `test` or `unseen`.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Train => "train",
             Self::Validation => "validation",
             Self::Test => "test",
+            Self::Unseen => "unseen",
         }
     }
 }
@@ -68,6 +71,10 @@ pub struct Task {
     pub instruction: Arc<str>,
     /// The most steps that an episode may have.
     pub horizon: u32,
+    /// What kind of task it is, as its environment or its log labels it. For statistics; a router has no such label.
+    pub kind: Option<Arc<str>>,
+    /// What must not be torn apart by a split: tasks of one group share something that could be learned by heart.
+    pub group: Option<Arc<str>>,
 }
 
 /// What the agent, and with it the router, sees before a step.

@@ -14,6 +14,8 @@
 //!     seed: 7,
 //!     instruction: "put a mug in the cabinet".into(),
 //!     horizon: 30,
+//!     kind: None,
+//!     group: None,
 //! };
 //! let directory = tempfile::tempdir()?;
 //! let path = directory.path().join("tasks.parquet");

@@ -2,8 +2,10 @@
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
+use arrow::error::ArrowError;
 use arrow::record_batch::RecordBatch;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
@@ -133,7 +135,9 @@ impl Iterator for Batches {
     type Item = Result<RecordBatch, TrajectoryError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let batch = self.reader.next()?;
+        // The decoder panics on some damaged levels of nullable columns; the reader is of no use to anybody afterwards.
+        let batch = catch_unwind(AssertUnwindSafe(|| self.reader.next()))
+            .unwrap_or_else(|_| Some(Err(ArrowError::ParquetError("a page cannot be decoded".to_owned()))))?;
         Some(batch.map_err(|source| TrajectoryError::reading(&self.path, source.into())))
     }
 }

@@ -209,6 +209,8 @@ mod tests {
             seed: 1,
             instruction: "put a mug on the desk".into(),
             horizon: 30,
+            kind: None,
+            group: None,
         }
     }
 

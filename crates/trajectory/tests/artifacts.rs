@@ -169,7 +169,7 @@ fn a_column_that_is_missing_mistyped_or_null_is_named() {
     check_refused(&path, "PATH: column `environment` is null in row 1, expected a value in every row");
     let view = Arc::new(StringViewArray::from(vec!["train", "dev"]));
     write_foreign(&path, tasks_with("split", Some(view)), &TASK_KEYS);
-    check_refused(&path, "PATH: column `split` is `dev` in row 1, expected `train`, `validation` or `test`");
+    check_refused(&path, "PATH: column `split` is `dev` in row 1, expected `train`, `validation`, `test` or `unseen`");
 }
 
 #[test]

@@ -89,10 +89,13 @@ mod tests {
     const PROMPT: &str = "input_usd_per_million = 2.0\ncached_input_usd_per_million = 0.5\n";
 
     #[test]
-    fn a_price_per_million_dollars_is_nano_dollars_per_token() {
+    fn a_price_in_dollars_per_million_is_pico_dollars_per_token() {
         let pool = read_pool(&format!("{PROMPT}output_usd_per_million = 8")).unwrap();
         let prices = pool.model(pool.large()).prices;
-        assert_eq!((prices.input.get(), prices.cached_input.get(), prices.output.get()), (2_000, 500, 8_000));
+        assert_eq!(
+            (prices.input.get(), prices.cached_input.get(), prices.output.get()),
+            (2_000_000, 500_000, 8_000_000)
+        );
         assert_eq!(prices.cache_write, prices.input);
     }
 

@@ -113,13 +113,11 @@ impl From<Estimate> for Interval {
 
 /// The models of a pool, small first.
 fn models(pool: &ModelPool) -> Vec<ModelEntry> {
-    // Nano-dollars per token are thousandths of dollars per million tokens.
-    let per_million = |price: NanoUsd| price.get() as f64 / 1e3;
     let entries = pool.iter().map(|(_, model)| ModelEntry {
         id: model.id.to_string(),
-        input_usd_per_million: per_million(model.prices.input),
-        cached_usd_per_million: per_million(model.prices.cached_input),
-        output_usd_per_million: per_million(model.prices.output),
+        input_usd_per_million: model.prices.input.as_usd_per_million(),
+        cached_usd_per_million: model.prices.cached_input.as_usd_per_million(),
+        output_usd_per_million: model.prices.output.as_usd_per_million(),
     });
     entries.collect()
 }

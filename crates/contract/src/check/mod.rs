@@ -25,7 +25,7 @@ use played::{EpisodeTable, StepTable, TaskTable};
 /// use tollgate_contract::{ArtifactKind, ArtifactRow, Checks, TaskRow};
 /// # use tollgate_routing::{Split, TaskId};
 /// # let task = TaskRow { id: TaskId::new("t"), environment: "e".into(), split: Split::Train, seed: 0,
-/// #     instruction: "".into(), horizon: 30 };
+/// #     instruction: "".into(), horizon: 30, kind: None, group: None };
 ///
 /// let mut checks = Checks::new(None);
 /// checks.feed(ArtifactKind::Tasks, &TaskRow::to_batch(&[task.clone(), task])?)?;

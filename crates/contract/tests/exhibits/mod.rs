@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use tollgate_contract::{EpisodeRow, EvaluationRow, FrontierRow, StepRow, TaskRow, TrainingLogRow, TrainingMetrics};
 use tollgate_routing::{
-    BoundaryLabel, Budget, Difficulty, Ending, EpisodeId, ModelIndex, NanoUsd, Observation, ProbeStats, SftExample,
-    Split, Step, TaskId, TokenUsage, Turn,
+    BoundaryLabel, Budget, CostSource, Difficulty, Ending, EpisodeId, ModelIndex, NanoUsd, Observation, ProbeStats,
+    Provenance, SftExample, Split, Step, TaskId, TokenUsage, Turn,
 };
 
 const SMALL: ModelIndex = ModelIndex::SMALL;
@@ -19,6 +19,8 @@ pub(crate) fn tasks() -> Vec<TaskRow> {
         seed,
         instruction: "put a clean mug – \"the blue one\" – on the desk".into(),
         horizon: 30,
+        kind: None,
+        group: None,
     };
     vec![task("household-train-0", Split::Train, 0), task("household-test-0", Split::Test, u64::MAX)]
 }
@@ -93,6 +95,8 @@ fn step(episode_id: &str, step_idx: u32, action: ModelIndex, cost_nano_usd: u64)
             log_prob: -0.25,
             remaining: None,
             reward: if step_idx == 1 { 1.0 } else { 0.0 },
+            provenance: Provenance::Played,
+            cost_source: CostSource::Simulated,
         },
     }
 }

@@ -27,6 +27,19 @@ impl TaskFamily {
     pub const ALL: [Self; 6] =
         [Self::PickAndPlace, Self::ExamineInLight, Self::Clean, Self::Heat, Self::Cool, Self::PickTwo];
 
+    /// The name in files.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::PickAndPlace => "pick-and-place",
+            Self::ExamineInLight => "examine-in-light",
+            Self::Clean => "clean",
+            Self::Heat => "heat",
+            Self::Cool => "cool",
+            Self::PickTwo => "pick-two",
+        }
+    }
+
     /// The family of a task's seed, known without building its scene.
     #[must_use]
     pub fn of_seed(task_seed: u64) -> Self {

@@ -27,6 +27,7 @@ impl SplitCounts {
             Split::Train => self.train,
             Split::Validation => self.validation,
             Split::Test => self.test,
+            Split::Unseen => 0,
         }
     }
 }
@@ -44,7 +45,7 @@ const MAX_EXPERT_STEPS: u32 = HORIZON / 2;
 /// whose turn it is, and the expert must not search too long.
 const ATTEMPTS_PER_TASK: u32 = 400;
 
-/// Tasks of all three splits, in order, the six families in turn. No two tasks have the same scene and errand, within a split
+/// Tasks for training, validation and test, in order, the six families in turn. No two tasks have the same scene and errand, within a split
 /// or across splits, and no two have the same seed.
 ///
 /// # Errors
@@ -92,6 +93,8 @@ fn task(split: Split, position: u32, seed: u64, scene: &Scene) -> Task {
         seed,
         instruction: scene.instruction().into(),
         horizon: HORIZON,
+        kind: Some(scene.goal.family.as_str().into()),
+        group: None,
     }
 }
 

@@ -398,11 +398,8 @@ impl Environment for HouseholdEnvironment {
         self.write_hands(&mut text);
         let before = self.progress;
         self.progress = self.progress.max(self.current_progress());
-        Ok(Transition {
-            observation: Observation::from_text(text),
-            reward: self.progress - before,
-            terminated: self.has_finished || self.progress >= 1.0,
-        })
+        let terminated = self.has_finished || self.progress >= 1.0;
+        Ok(Transition::new(Observation::from_text(text), self.progress - before, terminated))
     }
 
     fn outcome(&self) -> Outcome {

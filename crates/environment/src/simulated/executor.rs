@@ -194,7 +194,7 @@ impl Executor<HouseholdEnvironment> for SimulatedExecutor<'_> {
         self.now_ms += u64::from(latency_ms);
         self.models[model.get()].prefix.warm(quote.prompt_tokens, self.now_ms);
         self.prompt.add_turn(&situation.observation.text, &text);
-        Ok(Completion { text, usage, latency_ms })
+        Ok(Completion::simulated(text, usage, latency_ms))
     }
 }
 

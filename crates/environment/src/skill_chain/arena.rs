@@ -40,11 +40,8 @@ impl Executor<SkillChain> for SkillChainModels {
         let step_idx = situation.turns.len();
         let solves = self.chance.attempt(step_idx) < environment.success_chance(model);
         let texts = if solves { SOLVES } else { FAILS };
-        Ok(Completion {
-            text: texts[caller as usize].to_owned(),
-            usage: TokenUsage { output_tokens: caller.output_tokens(step_idx), ..TokenUsage::default() },
-            latency_ms: LATENCY_MS[caller as usize],
-        })
+        let usage = TokenUsage { output_tokens: caller.output_tokens(step_idx), ..TokenUsage::default() };
+        Ok(Completion::simulated(texts[caller as usize].to_owned(), usage, LATENCY_MS[caller as usize]))
     }
 }
 

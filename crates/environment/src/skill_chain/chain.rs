@@ -154,6 +154,8 @@ fn task(split: Split, position: usize, seed: u64) -> Task {
         seed,
         instruction: instruction.into(),
         horizon: HORIZON,
+        kind: None,
+        group: None,
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use tollgate_rollout::derive_seed;
-use tollgate_routing::{Model, ModelIndex, ModelPool, NanoUsd, PoolError, Prices};
+use tollgate_routing::{Model, ModelIndex, ModelPool, PoolError, Prices, TokenPrice};
 
 /// The environment's name in tasks and files.
 pub const ENVIRONMENT: &str = "skill-chain";
@@ -120,8 +120,8 @@ pub(crate) fn cue_chance(cue: usize, skill: usize) -> f64 {
 /// The two models of the environment. The input prices never matter: a prompt counts no tokens here.
 pub(crate) fn pool() -> Result<ModelPool, PoolError> {
     let model = |id: &str, caller: Caller| {
-        let output = NanoUsd::new(OUTPUT_PRICE[caller as usize]);
-        let input = NanoUsd::new(output.get() / 4);
+        let output = TokenPrice::new(OUTPUT_PRICE[caller as usize] * 1_000);
+        let input = TokenPrice::new(output.get() / 4);
         Model::new(id, Prices { input, cached_input: input, cache_write: input, output })
     };
     ModelPool::new(vec![model("small", Caller::Small)?, model("large", Caller::Large)?])

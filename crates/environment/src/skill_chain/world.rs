@@ -97,7 +97,7 @@ impl Environment for SkillChain {
             self.visible.step_idx += 1;
         }
         let terminated = self.visible.left == 0;
-        Ok(Transition { observation: self.visible.observation(), reward: f32::from(u8::from(terminated)), terminated })
+        Ok(Transition::new(self.visible.observation(), f32::from(u8::from(terminated)), terminated))
     }
 
     fn outcome(&self) -> Outcome {

@@ -1,4 +1,5 @@
-//! `evaluate`: every policy under every budget, on the validation and the test tasks.
+//! `evaluate`: every policy under every budget, on the validation and the test tasks, and on tasks of unseen kinds where
+//! there are some.
 
 mod frontier_rows;
 pub(crate) mod learned;
@@ -42,10 +43,10 @@ pub(crate) fn run(call: &StageCall) -> anyhow::Result<()> {
     let cells = plan::cells(&players, &config, large_cost(call)?);
 
     let mut played = Vec::new();
-    for split in [Split::Validation, Split::Test] {
+    for split in evaluated_splits(&tasks) {
         let (n_episodes, max_tasks) = match split {
             Split::Validation => (config.n_validation_episodes, config.max_validation_tasks),
-            Split::Train | Split::Test => (config.n_test_episodes, config.max_test_tasks),
+            Split::Train | Split::Test | Split::Unseen => (config.n_test_episodes, config.max_test_tasks),
         };
         let tasks = of_split(&tasks, split, max_tasks);
         played.push(play(
@@ -75,6 +76,16 @@ fn players(
     }
     players.extend(learned::players(call.input(ProductKind::Checkpoint)?, arena.pool())?);
     Ok(players)
+}
+
+/// Task sets need not hold unseen kinds; the other two have to be there.
+fn evaluated_splits(tasks: &[Task]) -> Vec<Split> {
+    let is_evaluated = |split: &Split| match split {
+        Split::Train => false,
+        Split::Validation | Split::Test => true,
+        Split::Unseen => tasks.iter().any(|task| task.split == Split::Unseen),
+    };
+    Split::ALL.into_iter().filter(is_evaluated).collect()
 }
 
 fn of_split(tasks: &[Task], split: Split, max_tasks: Option<usize>) -> Vec<Task> {
