@@ -248,7 +248,7 @@ mod tests {
         let cached = |cached_input_tokens| TokenUsage { cached_input_tokens, ..TokenUsage::default() };
         assert_eq!(prices.cost(&cached(2)), NanoUsd::new(75));
         assert_eq!(prices.cost(&cached(3)), NanoUsd::new(113));
-        assert_eq!(prices.cached_input.as_usd_per_million(), 0.0375);
+        assert_eq!(prices.cached_input, TokenPrice::new(37_500));
     }
 
     #[test]
