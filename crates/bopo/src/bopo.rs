@@ -97,9 +97,15 @@ impl<'a> Bopo<'a> {
         let seed = derive_seed(self.seed, u64::from(iteration));
         let specs = self.draw_specs(seed);
         let network = Arc::new(self.network.freeze()?);
-        let trajectories = collect(self.inputs.arena, self.inputs.tasks, &network, self.spec.features, &specs)?;
-        let assessor =
-            Assessor { config: self.config, guidance: &self.guidance, network: self.network, shape: self.spec.shape };
+        let trajectories =
+            collect(self.inputs.arena, self.inputs.tasks, &network, self.spec.features, &specs, self.inputs.objective)?;
+        let assessor = Assessor {
+            config: self.config,
+            objective: self.inputs.objective,
+            guidance: &self.guidance,
+            network: self.network,
+            shape: self.spec.shape,
+        };
         let experience = assessor.assess(&trajectories)?;
         let mut metrics = self.summarize(&trajectories, &experience);
         metrics.iteration = iteration;

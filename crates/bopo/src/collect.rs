@@ -6,7 +6,7 @@ use rayon::prelude::*;
 use tollgate_inference::BudgetConstrained;
 use tollgate_policy::{Choice, DecisionNetwork, FeatureConfig, LearnedPolicy};
 use tollgate_rollout::{Arena, PolicyError, RolloutError, RolloutRequest, RoutingContext, RoutingPolicy, Verdict};
-use tollgate_routing::{EpisodeId, NanoUsd, Task};
+use tollgate_routing::{EpisodeId, NanoUsd, Objective, Task};
 
 use crate::OperatingPoint;
 use crate::batch::StepRows;
@@ -33,6 +33,8 @@ pub(crate) struct Trajectory {
     /// `[n_steps]`.
     pub(crate) costs: Vec<NanoUsd>,
     pub(crate) is_success: bool,
+    /// What the episode is worth, 0 to 1.
+    pub(crate) value: f32,
 }
 
 impl Trajectory {
@@ -48,12 +50,13 @@ pub(crate) fn collect(
     network: &Arc<DecisionNetwork>,
     config: FeatureConfig,
     specs: &[RolloutSpec],
+    objective: Objective,
 ) -> Result<Vec<Trajectory>, RolloutError> {
     specs
         .par_iter()
         .map_init(
             || Recorder::new(LearnedPolicy::new("in-training", network.clone(), config, Choice::Sample), config),
-            |recorder, spec| play(arena, &tasks[spec.task_idx], spec, recorder),
+            |recorder, spec| play(arena, &tasks[spec.task_idx], spec, objective, recorder),
         )
         .collect()
 }
@@ -62,6 +65,7 @@ fn play(
     arena: &dyn Arena,
     task: &Task,
     spec: &RolloutSpec,
+    objective: Objective,
     recorder: &mut Recorder,
 ) -> Result<Trajectory, RolloutError> {
     recorder.is_blind = !spec.is_conditioned;
@@ -80,6 +84,7 @@ fn play(
         log_probs: episode.steps.iter().map(|step| step.log_prob).collect(),
         costs: episode.steps.iter().map(|step| step.turn.cost).collect(),
         is_success: episode.is_success,
+        value: objective.value(episode.is_success, episode.score),
     })
 }
 

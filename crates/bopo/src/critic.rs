@@ -5,12 +5,12 @@ use std::collections::HashMap;
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64Mcg;
 use tollgate_policy::FeatureConfig;
-use tollgate_routing::{Budget, Difficulty, Episode, ModelPool, NanoUsd};
+use tollgate_routing::{Budget, Difficulty, Episode, ModelPool, NanoUsd, Objective};
 
 use crate::batch::StepRows;
 use crate::condition::{ConditionConfig, OperatingPoint};
 use crate::replay::replay;
-use crate::reward::{Bonus, success_reward};
+use crate::reward::{Bonus, outcome_reward};
 
 /// Steps of boundary probes with what followed them.
 pub(crate) struct ReferenceRows {
@@ -31,6 +31,7 @@ pub(crate) struct ReferenceContext<'a> {
     pub(crate) conditions: &'a ConditionConfig,
     pub(crate) difficulties: &'a HashMap<&'a str, Difficulty>,
     pub(crate) spread: NanoUsd,
+    pub(crate) objective: Objective,
     pub(crate) bonus: &'a Bonus,
 }
 
@@ -52,7 +53,8 @@ pub(crate) fn reference_rows(probes: &[&Episode], context: &ReferenceContext<'_>
                 replay(episode, OperatingPoint { lambda, budget: Budget::Unlimited }, context.pool, context.features);
             rows.steps.extend(&replayed);
             let difficulty = context.difficulties.get(episode.task.id.as_str()).copied().unwrap_or(Difficulty::Easy);
-            let success = success_reward(episode.is_success, difficulty, context.bonus);
+            let value = context.objective.value(episode.is_success, episode.score);
+            let success = outcome_reward(value, difficulty, context.bonus);
             rows.success.extend(std::iter::repeat_n(success, replayed.len()));
             rows.cost.extend(cost_to_go(episode, context.spread).into_iter().take(replayed.len()));
         }

@@ -1,7 +1,7 @@
 //! What an iteration's episodes are worth: rewards, advantages and the critic's targets.
 
 use tollgate_policy::{NetworkShape, RouterNetwork, Scratch};
-use tollgate_routing::{BoundaryLabel, NanoUsd};
+use tollgate_routing::{BoundaryLabel, NanoUsd, Objective};
 
 use crate::advantage::{generalized_advantages, grpo_advantage, reference_guided_advantage};
 use crate::batch::StepRows;
@@ -10,7 +10,7 @@ use crate::config::{Advantage, BopoConfig};
 use crate::critic::ReferenceRows;
 use crate::error::TrainError;
 use crate::reward::{
-    BoundaryCosts, CostNormalisation, boundary_relative_reward, clipped_cost_norm, cost_in_spreads, success_reward,
+    BoundaryCosts, CostNormalisation, boundary_relative_reward, clipped_cost_norm, cost_in_spreads, outcome_reward,
 };
 
 /// What the boundary policies contribute.
@@ -38,6 +38,7 @@ pub(crate) struct Experience {
 /// Judges episodes by the boundary policies and by the critic as it stands.
 pub(crate) struct Assessor<'a> {
     pub(crate) config: &'a BopoConfig,
+    pub(crate) objective: Objective,
     pub(crate) guidance: &'a Guidance<'a>,
     pub(crate) network: &'a RouterNetwork,
     pub(crate) shape: NetworkShape,
@@ -92,9 +93,12 @@ impl Assessor<'_> {
         for stats in [label.small, label.large] {
             let cost_norm = self.cost_norm(stats.mean_cost, label);
             for probe in 0..stats.episodes {
-                let is_success = probe < stats.successes;
+                let value = match self.objective {
+                    Objective::Success => f32::from(u8::from(probe < stats.successes)),
+                    Objective::Score => stats.mean_score,
+                };
                 rewards.push(boundary_relative_reward(
-                    is_success,
+                    value,
                     label.difficulty,
                     cost_norm,
                     trajectory.spec.point.lambda,
@@ -109,7 +113,7 @@ impl Assessor<'_> {
         let label = self.guidance.labels[trajectory.spec.task_idx];
         let cost_norm = self.cost_norm(trajectory.total_cost(), label);
         boundary_relative_reward(
-            trajectory.is_success,
+            trajectory.value,
             label.difficulty,
             cost_norm,
             trajectory.spec.point.lambda,
@@ -147,7 +151,7 @@ impl Assessor<'_> {
             }
             let mut rewards = vec![0.0; n_steps];
             if let Some(last) = rewards.last_mut() {
-                *last = success_reward(trajectory.is_success, label.difficulty, &self.config.bonus);
+                *last = outcome_reward(trajectory.value, label.difficulty, &self.config.bonus);
             }
             let costs: Vec<f32> = trajectory.costs.iter().map(|&cost| cost_in_spreads(cost, &unit)).collect();
             let (success_advantages, success_returns) =

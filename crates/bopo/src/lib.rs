@@ -42,6 +42,6 @@ pub use loss::{
 pub use progress::IterationMetrics;
 pub use reward::{
     Bonus, BoundaryCosts, CostNormalisation, boundary_relative_reward, clipped_cost_norm, cost_in_spreads,
-    success_reward,
+    outcome_reward,
 };
 pub use train::{TrainedPolicy, TrainingInputs, train};

@@ -65,16 +65,11 @@ pub fn cost_in_spreads(cost: NanoUsd, boundaries: &BoundaryCosts) -> f32 {
     (cost.get() as f64 / boundaries.spread().get() as f64) as f32
 }
 
-/// `R = (r_success + r_hard) - lambda * cost_norm`, the first term for solved tasks only, `r_hard` for hard ones only.
+/// `R = (r_success + r_hard) * value - lambda * cost_norm`, with `r_hard` for hard tasks only. `value` is 1 for a solved task
+/// and 0 otherwise, or the grade where grades are what counts (our design; the paper has solved and unsolved tasks only).
 #[must_use]
-pub fn boundary_relative_reward(
-    is_success: bool,
-    difficulty: Difficulty,
-    cost_norm: f32,
-    lambda: f32,
-    bonus: &Bonus,
-) -> f32 {
-    success_reward(is_success, difficulty, bonus) - lambda * cost_norm
+pub fn boundary_relative_reward(value: f32, difficulty: Difficulty, cost_norm: f32, lambda: f32, bonus: &Bonus) -> f32 {
+    outcome_reward(value, difficulty, bonus) - lambda * cost_norm
 }
 
 /// What success is worth.
@@ -95,11 +90,10 @@ impl Default for Bonus {
 
 /// The part of the reward that does not depend on cost.
 #[must_use]
-pub fn success_reward(is_success: bool, difficulty: Difficulty, bonus: &Bonus) -> f32 {
-    match (is_success, difficulty) {
-        (false, _) => 0.0,
-        (true, Difficulty::Hard) => bonus.success + bonus.hard,
-        (true, Difficulty::Easy | Difficulty::Intractable) => bonus.success,
+pub fn outcome_reward(value: f32, difficulty: Difficulty, bonus: &Bonus) -> f32 {
+    match difficulty {
+        Difficulty::Hard => (bonus.success + bonus.hard) * value,
+        Difficulty::Easy | Difficulty::Intractable => bonus.success * value,
     }
 }
 
@@ -146,9 +140,15 @@ mod tests {
     #[test]
     fn a_hard_success_earns_the_bonus_and_a_failure_only_pays() {
         let bonus = Bonus { success: 1.0, hard: 0.5 };
-        assert!((boundary_relative_reward(true, Difficulty::Hard, 0.5, 0.6, &bonus) - 1.2).abs() < 1e-6);
-        assert!((boundary_relative_reward(true, Difficulty::Easy, 0.5, 0.6, &bonus) - 0.7).abs() < 1e-6);
-        assert!((boundary_relative_reward(false, Difficulty::Hard, 0.5, 0.6, &bonus) + 0.3).abs() < 1e-6);
+        assert!((boundary_relative_reward(1.0, Difficulty::Hard, 0.5, 0.6, &bonus) - 1.2).abs() < 1e-6);
+        assert!((boundary_relative_reward(1.0, Difficulty::Easy, 0.5, 0.6, &bonus) - 0.7).abs() < 1e-6);
+        assert!((boundary_relative_reward(0.0, Difficulty::Hard, 0.5, 0.6, &bonus) + 0.3).abs() < 1e-6);
+    }
+
+    #[test]
+    fn half_a_grade_is_half_the_reward() {
+        let bonus = Bonus { success: 1.0, hard: 0.5 };
+        assert!((boundary_relative_reward(0.5, Difficulty::Hard, 0.5, 0.6, &bonus) - 0.45).abs() < 1e-6);
     }
 
     #[test]

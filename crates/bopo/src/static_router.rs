@@ -11,7 +11,7 @@ use rand::seq::SliceRandom;
 use rand_pcg::Pcg64Mcg;
 use tollgate_policy::{FeatureConfig, RouterNetwork};
 use tollgate_rollout::derive_seed;
-use tollgate_routing::{BoundaryLabel, Budget, Episode, ModelPool, NanoUsd, ProbeStats};
+use tollgate_routing::{BoundaryLabel, Budget, Episode, ModelPool, NanoUsd, Objective, ProbeStats};
 
 use crate::batch::StepRows;
 use crate::condition::{ConditionConfig, OperatingPoint};
@@ -35,6 +35,7 @@ pub(crate) struct StaticInputs<'a> {
     pub(crate) pool: &'a ModelPool,
     pub(crate) features: FeatureConfig,
     pub(crate) conditions: &'a ConditionConfig,
+    pub(crate) objective: Objective,
     pub(crate) spread: NanoUsd,
 }
 
@@ -57,9 +58,9 @@ pub(crate) fn train_static(
             let first = replay(&first_step(probe), point, inputs.pool, inputs.features);
             rows.extend(&first);
             let middle = std::iter::repeat_n(0.0, n_models - 2);
-            utilities.push(utility(&label.small, lambda, inputs.spread));
+            utilities.push(utility(&label.small, inputs.objective, lambda, inputs.spread));
             utilities.extend(middle);
-            utilities.push(utility(&label.large, lambda, inputs.spread));
+            utilities.push(utility(&label.large, inputs.objective, lambda, inputs.spread));
         }
     }
     let boundaries = boundary_mask(n_models);
@@ -83,9 +84,9 @@ pub(crate) fn train_static(
     Ok(())
 }
 
-/// What a boundary model's probes say it is worth: `success - lambda * cost`.
-fn utility(stats: &ProbeStats, lambda: f32, spread: NanoUsd) -> f32 {
-    stats.success_rate() as f32 - lambda * stats.mean_cost.get() as f32 / spread.get() as f32
+/// What a boundary model's probes say it is worth: `value - lambda * cost`.
+fn utility(stats: &ProbeStats, objective: Objective, lambda: f32, spread: NanoUsd) -> f32 {
+    stats.mean_value(objective) as f32 - lambda * stats.mean_cost.get() as f32 / spread.get() as f32
 }
 
 /// Only the boundary models have probes.

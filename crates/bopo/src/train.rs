@@ -6,7 +6,7 @@ use std::path::Path;
 use candle_core::Device;
 use tollgate_policy::{CheckpointSpec, FEATURE_VERSION, FeatureConfig, NetworkShape, RouterNetwork, save_checkpoint};
 use tollgate_rollout::{Arena, derive_seed};
-use tollgate_routing::{BoundaryLabel, Difficulty, Episode, SftExample, Task};
+use tollgate_routing::{BoundaryLabel, Difficulty, Episode, Objective, SftExample, Task};
 
 use crate::bopo::Bopo;
 use crate::config::{TrainConfig, Variant};
@@ -31,6 +31,8 @@ pub struct TrainingInputs<'a> {
     pub examples: &'a [SftExample],
     /// The logged episodes: the boundary probes, and those that the examples refer to.
     pub episodes: &'a [Episode],
+    /// What is rewarded.
+    pub objective: Objective,
 }
 
 /// A finished training.
@@ -144,6 +146,7 @@ impl<'a> Setup<'a> {
             pool: self.inputs.arena.pool(),
             features: self.spec.features,
             conditions: &self.config.bopo.conditions,
+            objective: self.inputs.objective,
             spread: self.costs.spread(),
         };
         train_static(network, &inputs, device, derive_seed(self.train_seed, Stream::Static as u64))
@@ -184,6 +187,7 @@ impl<'a> Setup<'a> {
                 conditions: &self.config.bopo.conditions,
                 difficulties: &difficulties,
                 spread: self.costs.spread(),
+                objective: self.inputs.objective,
                 bonus: &self.config.bopo.bonus,
             };
             let probes: Vec<&Episode> = self.probes().collect();

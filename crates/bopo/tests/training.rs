@@ -12,7 +12,8 @@ use tollgate_rollout::{
     AlwaysLarge, AlwaysSmall, Arena, EnvironmentError, RolloutError, RolloutRequest, RoutingPolicy,
 };
 use tollgate_routing::{
-    BoundaryLabel, Budget, Difficulty, Episode, EpisodeId, ModelPool, NanoUsd, ProbeStats, SftExample, Split, Task,
+    BoundaryLabel, Budget, Difficulty, Episode, EpisodeId, ModelPool, NanoUsd, Objective, ProbeStats, SftExample,
+    Split, Task,
 };
 
 /// What the earlier stages would have collected on a handful of tasks.
@@ -88,6 +89,7 @@ fn train_in(
         tasks: &collected.tasks,
         labels: &collected.labels,
         examples: &collected.examples,
+        objective: Objective::Success,
         episodes: &collected.episodes,
     };
     train(&inputs, config, variant, 1, directory, &Device::Cpu, &|_| ())

@@ -10,7 +10,7 @@ use tollgate_inference::{
     OutcomeGroup, OutcomeTable, RelativeToLarge, Resamples, choose_operating_point, frontier, frontier_area_difference,
     relative_to_large,
 };
-use tollgate_routing::{Budget, Split, TaskId};
+use tollgate_routing::{Budget, Objective, Split, TaskId};
 
 use crate::artifact;
 use crate::config::ReportConfig;
@@ -52,13 +52,13 @@ pub(crate) struct Evaluations {
 type CellKey = (Arc<str>, u32, Budget, Option<u64>);
 
 impl Evaluations {
-    /// Reads the artifact at `path`.
-    pub(crate) fn read(path: &Path) -> anyhow::Result<Self> {
+    /// Reads the artifact at `path`; the objective says what an episode is worth.
+    pub(crate) fn read(path: &Path, objective: Objective) -> anyhow::Result<Self> {
         let mut all = Self::default();
         let mut positions: HashMap<CellKey, usize> = HashMap::new();
         artifact::scan::<EvaluationRow>(path, |rows| {
             for row in rows {
-                all.add(row, &mut positions);
+                all.add(row, objective, &mut positions);
             }
             Ok(())
         })?;
@@ -71,7 +71,7 @@ impl Evaluations {
         Ok(all)
     }
 
-    fn add(&mut self, row: EvaluationRow, positions: &mut HashMap<CellKey, usize>) {
+    fn add(&mut self, row: EvaluationRow, objective: Objective, positions: &mut HashMap<CellKey, usize>) {
         let EvaluationRow { episode, is_violation, train_seed } = row;
         let key = (episode.policy_id.clone(), episode.lambda.to_bits(), episode.budget, train_seed);
         let cell_idx = *positions.entry(key).or_insert_with(|| {
@@ -87,6 +87,7 @@ impl Evaluations {
         let outcome = EpisodeOutcome {
             is_success: episode.is_success,
             score: episode.score,
+            value: objective.value(episode.is_success, episode.score),
             cost: episode.total_cost,
             n_large_calls: episode.n_large_calls,
             n_steps: episode.n_steps,
@@ -133,12 +134,12 @@ pub(crate) struct ChosenPoint {
     pub(crate) gap_recovered: f64,
 }
 
-/// Everything that summary and page say about the test split.
+/// Everything that summary and page say about the test split, or about tasks of unseen kinds.
 #[derive(Debug)]
 pub(crate) struct Figures {
-    /// The test split, task by task.
+    /// The split, task by task.
     pub(crate) test: OutcomeTable,
-    /// Draws of the test tasks that every interval shares.
+    /// Draws of its tasks that every interval shares.
     pub(crate) resamples: Resamples,
     /// The trained policies that the report is about, if there are any.
     pub(crate) main_family: Option<Arc<str>>,
@@ -149,9 +150,23 @@ pub(crate) struct Figures {
 }
 
 impl Figures {
-    /// Computes all figures; `seed` draws the resamples.
+    /// Computes all figures of the test split; `seed` draws the resamples.
     pub(crate) fn new(evaluations: &Evaluations, config: &ReportConfig, seed: u64) -> anyhow::Result<Self> {
-        let test = evaluations.table(Split::Test)?;
+        Self::of_split(evaluations, Split::Test, config, seed)
+    }
+
+    /// The same of tasks of unseen kinds, where some were evaluated.
+    pub(crate) fn of_unseen(
+        evaluations: &Evaluations,
+        config: &ReportConfig,
+        seed: u64,
+    ) -> anyhow::Result<Option<Self>> {
+        let has_unseen = evaluations.episodes.iter().any(|episode| episode.split == Split::Unseen);
+        has_unseen.then(|| Self::of_split(evaluations, Split::Unseen, config, seed)).transpose()
+    }
+
+    fn of_split(evaluations: &Evaluations, split: Split, config: &ReportConfig, seed: u64) -> anyhow::Result<Self> {
+        let test = evaluations.table(split)?;
         let resamples = Resamples::draw(test.tasks().len(), config.n_resamples as usize, config.confidence, seed)?;
         let main_family = main_family(&test);
         let families = families(&test, main_family.as_deref(), &resamples).or_bad_input()?;
@@ -213,7 +228,7 @@ fn chosen_point(
     let chosen = choose_operating_point(&candidates, &validation.boundaries()?, &rule)?;
     let boundaries = test.boundaries()?;
     let group = test.find(&chosen.policy_id, chosen.lambda, chosen.budget).ok_or(InferenceError::NoEpisodes)?;
-    let success = |group: &OutcomeGroup| group.mean(Metric::Success);
+    let success = |group: &OutcomeGroup| group.mean(Metric::Value);
     let [small, large] = [success(boundaries.small()), success(boundaries.large())];
     Ok(ChosenPoint {
         on_test: relative_to_large(group, &boundaries, resamples)?,

@@ -18,7 +18,9 @@ pub(crate) struct Summary {
     pub(crate) seeds: Vec<u64>,
     /// Level of the intervals.
     pub(crate) confidence: f64,
-    /// Evaluated episodes, on the validation and the test split.
+    /// What an episode is worth: `success` or `score`. Frontiers and the operating point are about it.
+    pub(crate) outcome: &'static str,
+    /// Evaluated episodes, on all evaluated splits.
     pub(crate) n_episodes: usize,
     /// Episodes that passed their cap.
     pub(crate) violations: u64,
@@ -28,8 +30,31 @@ pub(crate) struct Summary {
     pub(crate) frontier_area: Vec<AreaEntry>,
     /// The point chosen on the validation split, measured on the test split.
     pub(crate) operating_point: Option<OperatingPointEntry>,
+    /// The same on tasks of kinds that training never saw, where the task set has some.
+    pub(crate) unseen: Option<UnseenEntry>,
     /// What is possible, where that is known exactly.
     pub(crate) optimum: Option<Optimum>,
+}
+
+/// Figures on tasks of unseen kinds.
+#[derive(Debug, Serialize)]
+pub(crate) struct UnseenEntry {
+    n_tasks: usize,
+    policies: Vec<PolicyEntry>,
+    frontier_area: Vec<AreaEntry>,
+    operating_point: Option<OperatingPointEntry>,
+}
+
+impl UnseenEntry {
+    /// The entry of these figures.
+    pub(crate) fn new(figures: &Figures) -> anyhow::Result<Self> {
+        Ok(Self {
+            n_tasks: figures.test.tasks().len(),
+            policies: policies(figures, None)?,
+            frontier_area: areas(figures),
+            operating_point: figures.operating_point.as_ref().map(Into::into),
+        })
+    }
 }
 
 /// One policy at one operating point.
@@ -116,7 +141,7 @@ pub(crate) fn policies(figures: &Figures, optimum: Option<&Optimum>) -> anyhow::
                 Some(optimum) => per_task_cost(group, &optimum.scales),
                 None => mean_scale_cost(group, figures)?,
             };
-            let objective = lambda.map(|lambda| group.mean(Metric::Success) - f64::from(lambda) * cost);
+            let objective = lambda.map(|lambda| group.mean(Metric::Value) - f64::from(lambda) * cost);
             entries.push(policy(group, figures, lambda, objective)?);
         }
     }

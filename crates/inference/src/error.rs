@@ -66,7 +66,7 @@ pub enum InferenceError {
     },
     /// A large model that solves nothing, so that nothing can be relative to it.
     #[error(
-        "always-large solved none of {n_tasks} tasks, expected at least one\nhint: figures are relative to always-large's success; look at its episodes first"
+        "always-large achieved nothing on {n_tasks} tasks, expected something\nhint: figures are relative to always-large's; look at its episodes first"
     )]
     LargeNeverSucceeds {
         /// Tasks played.

@@ -1,6 +1,6 @@
 //! What the boundary probes and the synthesis say about a task.
 
-use crate::{Difficulty, EpisodeId, ModelIndex, NanoUsd, TaskId};
+use crate::{Difficulty, EpisodeId, ModelIndex, NanoUsd, Objective, TaskId};
 
 /// Outcomes of one boundary policy's probes on one task.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
@@ -20,6 +20,15 @@ impl ProbeStats {
     #[must_use]
     pub fn success_rate(&self) -> f64 {
         if self.episodes == 0 { 0.0 } else { f64::from(self.successes) / f64::from(self.episodes) }
+    }
+
+    /// What a probe was worth on average, 0 to 1; 0 without probes.
+    #[must_use]
+    pub fn mean_value(&self, objective: Objective) -> f64 {
+        match objective {
+            Objective::Success => self.success_rate(),
+            Objective::Score => f64::from(self.mean_score),
+        }
     }
 }
 

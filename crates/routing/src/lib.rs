@@ -20,6 +20,7 @@ mod episode;
 mod label;
 mod model;
 mod money;
+mod objective;
 mod task;
 
 pub use budget::{ActionMask, Budget, BudgetView, CallAllowance, UsdAllowance};
@@ -27,4 +28,5 @@ pub use episode::{CostSource, Ending, Episode, EpisodeId, Provenance, Step, Turn
 pub use label::{BoundaryLabel, ProbeStats, SftExample};
 pub use model::{Model, ModelIndex, ModelPool, PoolError};
 pub use money::{NanoUsd, Prices, TokenPrice, TokenUsage};
+pub use objective::Objective;
 pub use task::{Difficulty, Observation, Split, Task, TaskId};

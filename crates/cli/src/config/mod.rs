@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use tollgate_contract::Slot;
+use tollgate_routing::Objective;
 use tollgate_taxonomy::Thresholds;
 
 use crate::failure::{OrBadInput, bad_input};
@@ -50,6 +51,25 @@ impl Suite {
     }
 }
 
+/// What an episode is worth.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum OutcomeKind {
+    /// Whether the task was solved.
+    Success,
+    /// The environment's grade.
+    Score,
+}
+
+impl From<OutcomeKind> for Objective {
+    fn from(kind: OutcomeKind) -> Self {
+        match kind {
+            OutcomeKind::Success => Self::Success,
+            OutcomeKind::Score => Self::Score,
+        }
+    }
+}
+
 /// What the whole experiment shares.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -63,6 +83,8 @@ pub(crate) struct ExperimentConfig {
     pub(crate) tasks: PathBuf,
     /// Seed of every chance event.
     pub(crate) seed: u64,
+    /// What counts: training rewards it, frontiers and the operating point are about it.
+    pub(crate) outcome: OutcomeKind,
     /// Grade from which on an episode counts as solved, for environments that grade; without it their own word counts.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) score_threshold: Option<f32>,
@@ -82,6 +104,7 @@ impl Default for ExperimentConfig {
             pool: None,
             tasks: "datasets/tasks/household.parquet".into(),
             seed: 1,
+            outcome: OutcomeKind::Success,
             score_threshold: None,
         }
     }

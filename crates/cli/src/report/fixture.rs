@@ -1,6 +1,6 @@
 //! A run that never happened, with figures of a plausible shape.
 
-use tollgate_routing::{Budget, Difficulty, Ending, NanoUsd};
+use tollgate_routing::{Budget, Difficulty, Ending, NanoUsd, Objective};
 
 use super::model::*;
 
@@ -13,6 +13,7 @@ const LARGE_COST: f64 = 0.0384;
 pub(super) fn household() -> ReportInputs {
     ReportInputs {
         suite: "household".to_owned(),
+        objective: Objective::Success,
         models: vec![model("gpt-4.1-mini", 0.4), model("gpt-4.1", 2.0)],
         scope: EvaluationScope { n_tasks: 200, n_episodes: 48_600, n_training_seeds: 3, confidence: 0.95 },
         main_family: "bopo".to_owned(),
@@ -21,7 +22,7 @@ pub(super) fn household() -> ReportInputs {
             lambda: 0.3,
             budget: Budget::Unlimited,
             is_met: true,
-            success: around(0.812, 0.04),
+            value: around(0.812, 0.04),
             mean_cost_usd: around(0.0157, 0.0012),
             mean_large_calls: 4.3,
             success_of_large: around(0.978, 0.03),
@@ -30,6 +31,7 @@ pub(super) fn household() -> ReportInputs {
         }),
         policies: policies(),
         frontiers: frontiers(),
+        unseen: Some(unseen()),
         taxonomy: Some(taxonomy()),
         training: ["bopo", "grpo", "bopo-no-synthesis"].into_iter().flat_map(|variant| (0..3).map(move |seed| curve(variant, seed))).collect(),
         episodes: vec![
@@ -50,6 +52,26 @@ pub(super) fn household() -> ReportInputs {
     }
 }
 
+/// A policy that carries over to unseen kinds, less well.
+fn unseen() -> UnseenKinds {
+    UnseenKinds {
+        n_tasks: 60,
+        operating_point: Some(OperatingPoint {
+            policy_id: "bopo".to_owned(),
+            lambda: 0.3,
+            budget: Budget::Unlimited,
+            is_met: true,
+            value: around(0.702, 0.06),
+            mean_cost_usd: around(0.0177, 0.002),
+            mean_large_calls: 5.1,
+            success_of_large: around(0.93, 0.05),
+            cost_of_large: around(0.47, 0.04),
+            gap_recovered: Some(0.8),
+        }),
+        policies: policies().into_iter().filter(|policy| policy.budget == Budget::Unlimited).collect(),
+    }
+}
+
 /// The same with a third model between the two.
 pub(super) fn three_models() -> ReportInputs {
     let mut inputs = household();
@@ -63,6 +85,7 @@ pub(super) fn three_models() -> ReportInputs {
 pub(super) fn skill_chain() -> ReportInputs {
     let mut inputs = household();
     inputs.suite = "skill-chain".to_owned();
+    inputs.unseen = None;
     inputs.policies.retain(|policy| !matches!(policy.budget, Budget::Usd(_)));
     for (family, lift) in [("dp-belief", 0.02), ("dp-privileged", 0.04)] {
         let hull = [(0.0052, 0.45 + lift), (0.012, 0.78 + lift), (0.02, 0.83 + lift), (LARGE_COST, 0.84 + lift)];
@@ -131,7 +154,8 @@ fn policy(policy_id: &str, family: &str, budget: Budget, success: f64, cost: f64
         lambda: None,
         budget,
         budget_of_large: None,
-        success: around(success, 0.05),
+        value: around(success, 0.05),
+        success_rate: success,
         mean_score: success + 0.01,
         mean_cost_usd: around(cost, cost * 0.08),
         total_cost_usd: cost * 600.0,

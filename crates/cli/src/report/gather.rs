@@ -11,7 +11,7 @@ use tollgate_taxonomy::{Boundary, ProbeOutcome, Thresholds, classify};
 
 use super::model::{
     ClassSpending, ClassSummary, EvaluationScope, Frontier, Interval, ModelEntry, OperatingPoint, PolicySpending,
-    PolicySummary, ReportInputs, TaxonomySummary, TrainingCurve, TrainingPoint,
+    PolicySummary, ReportInputs, TaxonomySummary, TrainingCurve, TrainingPoint, UnseenKinds,
 };
 use super::provenance::Origins;
 use super::replay;
@@ -36,6 +36,8 @@ pub(crate) struct Sources<'a> {
     pub(crate) evaluations: &'a Evaluations,
     /// Their figures.
     pub(crate) figures: &'a Figures,
+    /// The figures on tasks of unseen kinds, where there are some.
+    pub(crate) unseen: Option<&'a Figures>,
     /// What is possible, where that is known exactly.
     pub(crate) optimum: Option<&'a Optimum>,
 }
@@ -45,7 +47,7 @@ pub(crate) struct Sources<'a> {
 /// # Errors
 /// When an input cannot be read, or an episode cannot be played.
 pub(crate) fn gather(sources: &Sources<'_>) -> Result<ReportInputs> {
-    let Sources { call, config, arena, evaluations, figures, optimum } = *sources;
+    let Sources { call, config, arena, evaluations, figures, unseen, optimum } = *sources;
     let labels: Vec<BoundaryLabelRow> = read_rows(call.input(ArtifactKind::BoundaryLabels)?)?;
     let tasks: Vec<TaskRow> = read_rows(call.input(ArtifactKind::Tasks)?)?;
     let training_log: Vec<TrainingLogRow> = read_rows(call.input(ArtifactKind::TrainingLog)?)?;
@@ -69,12 +71,14 @@ pub(crate) fn gather(sources: &Sources<'_>) -> Result<ReportInputs> {
     let thresholds = call.experiment.thresholds()?;
     Ok(ReportInputs {
         suite: call.experiment.suite.as_str().to_owned(),
+        objective: call.experiment.outcome.into(),
         models: models(arena.pool()),
         scope: scope(evaluations, figures, config),
         main_family: figures.main_family.as_deref().unwrap_or("bopo").to_owned(),
         operating_point: point.and_then(|point| operating_point(point, &summaries)),
         policies: policies.collect(),
         frontiers: frontiers(figures, optimum),
+        unseen: unseen.map(|figures| unseen_kinds(figures, &labels)).transpose()?,
         taxonomy: taxonomy(&labels, evaluations, &thresholds, point),
         training: training(&training_log),
         episodes,
@@ -144,7 +148,8 @@ fn policy(summary: &Summary, looks_at_lambda: bool, large_cost: NanoUsd) -> Poli
         lambda: looks_at_lambda.then_some(f64::from(summary.lambda)),
         budget: summary.budget,
         budget_of_large,
-        success: summary.success_rate.into(),
+        value: summary.value.into(),
+        success_rate: summary.success_rate.value,
         mean_score: summary.mean_score.value,
         mean_cost_usd: summary.mean_cost_usd.into(),
         total_cost_usd: summary.total_cost.as_usd(),
@@ -176,7 +181,18 @@ fn frontiers(figures: &Figures, optimum: Option<&Optimum>) -> Vec<Frontier> {
     frontiers.chain(privileged).collect()
 }
 
-/// The operating point with its figures on the test split.
+/// What carries over to tasks of unseen kinds: the operating point, and every policy without a cap.
+fn unseen_kinds(figures: &Figures, labels: &[BoundaryLabel]) -> Result<UnseenKinds> {
+    let summaries = summaries(figures)?;
+    let uncapped = summaries.iter().filter(|(summary, _)| summary.budget == Budget::Unlimited);
+    Ok(UnseenKinds {
+        n_tasks: figures.test.tasks().len(),
+        operating_point: figures.operating_point.as_ref().and_then(|point| operating_point(point, &summaries)),
+        policies: uncapped.map(|(summary, looks)| policy(summary, *looks, large_cost(labels))).collect(),
+    })
+}
+
+/// The operating point with its figures on the split.
 fn operating_point(point: &ChosenPoint, summaries: &[(Summary, bool)]) -> Option<OperatingPoint> {
     let ChosenPoint { chosen, on_test, gap_recovered } = point;
     let is_it = |summary: &&Summary| {
@@ -190,7 +206,7 @@ fn operating_point(point: &ChosenPoint, summaries: &[(Summary, bool)]) -> Option
         lambda: f64::from(chosen.lambda),
         budget: chosen.budget,
         is_met: chosen.is_met,
-        success: summary.success_rate.into(),
+        value: summary.value.into(),
         mean_cost_usd: summary.mean_cost_usd.into(),
         mean_large_calls: summary.mean_large_calls.value,
         success_of_large: on_test.success_of_large.into(),

@@ -1,12 +1,14 @@
 //! What the page shows, as numbers and text. No file format, no markup.
 
-use tollgate_routing::{Budget, Difficulty, Ending, NanoUsd};
+use tollgate_routing::{Budget, Difficulty, Ending, NanoUsd, Objective};
 
 /// Everything that the page of a run shows.
 #[derive(Debug, Clone)]
 pub(crate) struct ReportInputs {
     /// The suite that was played, for example `household`.
     pub(crate) suite: String,
+    /// What an episode is worth: whether it is solved, or its grade.
+    pub(crate) objective: Objective,
     /// The pool, small first.
     pub(crate) models: Vec<ModelEntry>,
     /// What the evaluation covered.
@@ -19,6 +21,8 @@ pub(crate) struct ReportInputs {
     pub(crate) policies: Vec<PolicySummary>,
     /// One entry per family, the exact references of a suite that has them included.
     pub(crate) frontiers: Vec<Frontier>,
+    /// What carries over to tasks of kinds that training never saw. `None` when the task set has none.
+    pub(crate) unseen: Option<UnseenKinds>,
     /// The classes of the tasks. `None` when nothing was probed.
     pub(crate) taxonomy: Option<TaxonomySummary>,
     /// One curve per trained variant and seed. Empty without a training log.
@@ -33,6 +37,17 @@ pub(crate) struct ReportInputs {
     pub(crate) provenance: Vec<(String, String)>,
     /// The files that the page was made from.
     pub(crate) artifacts: Vec<ArtifactEntry>,
+}
+
+/// Figures on tasks of kinds that training never saw.
+#[derive(Debug, Clone)]
+pub(crate) struct UnseenKinds {
+    /// How many tasks.
+    pub(crate) n_tasks: usize,
+    /// The operating point of the page, measured on them.
+    pub(crate) operating_point: Option<OperatingPoint>,
+    /// One entry per policy without a cap.
+    pub(crate) policies: Vec<PolicySummary>,
 }
 
 /// A model of the pool. Prices in dollars per million tokens.
@@ -95,13 +110,13 @@ pub(crate) struct OperatingPoint {
     pub(crate) budget: Budget,
     /// Whether it keeps, on the validation tasks, what was asked of it. Otherwise it is only the best there was.
     pub(crate) is_met: bool,
-    /// Share of tasks solved, 0 to 1.
-    pub(crate) success: Interval,
+    /// What an episode is worth on average, 0 to 1.
+    pub(crate) value: Interval,
     /// Mean cost of a task, dollars.
     pub(crate) mean_cost_usd: Interval,
     /// Mean calls of the large model in a task.
     pub(crate) mean_large_calls: f64,
-    /// Success divided by always-large's.
+    /// Worth divided by always-large's.
     pub(crate) success_of_large: Interval,
     /// Cost divided by always-large's.
     pub(crate) cost_of_large: Interval,
@@ -122,8 +137,10 @@ pub(crate) struct PolicySummary {
     pub(crate) budget: Budget,
     /// The share of always-large's mean cost that a cap in dollars was set to, 0 to 1.
     pub(crate) budget_of_large: Option<f64>,
+    /// What an episode is worth on average, 0 to 1: one of the next two.
+    pub(crate) value: Interval,
     /// Share of tasks solved, 0 to 1.
-    pub(crate) success: Interval,
+    pub(crate) success_rate: f64,
     /// Mean grade, 0 to 1.
     pub(crate) mean_score: f64,
     /// Mean cost of a task, dollars.

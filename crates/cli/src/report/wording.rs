@@ -1,8 +1,32 @@
 //! Numbers and closed sets in the words of the page.
 
-use tollgate_routing::{Budget, Difficulty, Ending};
+use tollgate_routing::{Budget, Difficulty, Ending, Objective};
 
 use super::model::Interval;
+
+/// What an episode is worth, as the title of an axis.
+pub(crate) const fn value_axis(objective: Objective) -> &'static str {
+    match objective {
+        Objective::Success => "share of tasks solved",
+        Objective::Score => "mean score",
+    }
+}
+
+/// The same beside a figure.
+pub(crate) const fn value_name(objective: Objective) -> &'static str {
+    match objective {
+        Objective::Success => "tasks solved",
+        Objective::Score => "mean score",
+    }
+}
+
+/// What of always-large's a policy keeps.
+pub(crate) const fn value_noun(objective: Objective) -> &'static str {
+    match objective {
+        Objective::Success => "success",
+        Objective::Score => "score",
+    }
+}
 
 /// What stands for a number that there is none of.
 const NONE: &str = "–";

@@ -40,6 +40,7 @@ pub(crate) fn run(call: &StageCall) -> anyhow::Result<()> {
         labels: &inputs.labels,
         examples: &inputs.examples,
         episodes: &inputs.episodes,
+        objective: call.experiment.outcome.into(),
     };
     let checkpoint = call.request.output(ProductKind::Checkpoint);
     let runs: Vec<(Variant, u64)> = config

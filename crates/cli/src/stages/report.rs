@@ -4,7 +4,7 @@ use std::fs;
 
 use anyhow::Context;
 use tollgate_contract::{ArtifactKind, ProductKind, TaskRow};
-use tollgate_routing::{Split, Task};
+use tollgate_routing::{Objective, Split, Task};
 
 use crate::arena::open_arena;
 use crate::artifact;
@@ -20,8 +20,10 @@ pub(crate) fn run(call: &StageCall) -> anyhow::Result<()> {
     let config = call.table.read::<ReportConfig>()?;
     config.check()?;
     let arena = open_arena(&call.experiment)?;
-    let evaluations = Evaluations::read(call.input(ArtifactKind::Evaluations)?)?;
+    let objective = Objective::from(call.experiment.outcome);
+    let evaluations = Evaluations::read(call.input(ArtifactKind::Evaluations)?, objective)?;
     let figures = Figures::new(&evaluations, &config, call.request.seed)?;
+    let unseen = Figures::of_unseen(&evaluations, &config, call.request.seed)?;
     let optimum = match call.experiment.suite {
         Suite::Household => None,
         Suite::SkillChain => Some(Optimum::new(&test_tasks(call, &figures)?, &evaluations.cells)?),
@@ -32,18 +34,21 @@ pub(crate) fn run(call: &StageCall) -> anyhow::Result<()> {
         arena: &*arena,
         evaluations: &evaluations,
         figures: &figures,
+        unseen: unseen.as_ref(),
         optimum: optimum.as_ref(),
     };
     report::write(&report::gather(&sources)?, &call.request.output_dir)?;
     let summary = summary::Summary {
         suite: call.experiment.suite.as_str().to_owned(),
         seeds: evaluations.train_seeds(),
+        outcome: objective.as_str(),
         confidence: config.confidence,
         n_episodes: evaluations.episodes.len(),
         violations: evaluations.episodes.iter().filter(|episode| episode.outcome.is_violation).count() as u64,
         policies: summary::policies(&figures, optimum.as_ref())?,
         frontier_area: summary::areas(&figures),
         operating_point: figures.operating_point.as_ref().map(Into::into),
+        unseen: unseen.as_ref().map(summary::UnseenEntry::new).transpose()?,
         optimum,
     };
     let path = call.request.output(ProductKind::Summary);

@@ -20,8 +20,8 @@ pub struct FrontierPoint {
     pub budget: Budget,
     /// Mean cost of an episode in dollars.
     pub mean_cost_usd: Estimate,
-    /// Share of solved episodes, 0 to 1.
-    pub success_rate: Estimate,
+    /// What an episode is worth on average by the objective, 0 to 1.
+    pub value: Estimate,
     /// Whether it is a vertex of the family's hull.
     pub is_on_hull: bool,
 }
@@ -81,8 +81,8 @@ pub fn frontier(
         points,
         area: sampled.estimate(resamples, PlacedFamily::area),
         gap_recovered,
-        small_success: boundaries.small().mean(Metric::Success),
-        large_success: boundaries.large().mean(Metric::Success),
+        small_success: boundaries.small().mean(Metric::Value),
+        large_success: boundaries.large().mean(Metric::Value),
         hull,
     })
 }
@@ -106,14 +106,14 @@ pub fn frontier_area_difference(
 
 fn frontier_point(group: &OutcomeGroup, hull: &Hull, resamples: &Resamples) -> FrontierPoint {
     let mean_cost_usd = resamples.mean(group.per_task(Metric::CostUsd));
-    let success_rate = resamples.mean(group.per_task(Metric::Success));
-    let place = (mean_cost_usd.value, success_rate.value);
+    let value = resamples.mean(group.per_task(Metric::Value));
+    let place = (mean_cost_usd.value, value.value);
     FrontierPoint {
         policy_id: group.policy_id.clone(),
         lambda: group.lambda,
         budget: group.budget,
         mean_cost_usd,
-        success_rate,
+        value,
         is_on_hull: hull.vertices().contains(&place),
     }
 }
@@ -157,11 +157,11 @@ impl SampledFamily {
         boundaries: &Boundaries<'_>,
         resamples: &Resamples,
     ) -> Result<Self, InferenceError> {
-        let place = |group: &OutcomeGroup| (group.mean(Metric::CostUsd), group.mean(Metric::Success));
+        let place = |group: &OutcomeGroup| (group.mean(Metric::CostUsd), group.mean(Metric::Value));
         let places_of = |group: &OutcomeGroup| -> Result<Vec<(f64, f64)>, InferenceError> {
             group.check(resamples)?;
             let costs = resamples.means(group.per_task(Metric::CostUsd));
-            Ok(costs.into_iter().zip(resamples.means(group.per_task(Metric::Success))).collect())
+            Ok(costs.into_iter().zip(resamples.means(group.per_task(Metric::Value))).collect())
         };
         let on_all_tasks = PlacedFamily {
             small: place(boundaries.small()),

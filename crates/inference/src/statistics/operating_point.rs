@@ -66,7 +66,7 @@ pub fn choose_operating_point(
     check("margin_standard_errors", rule.margin_standard_errors, "0 or more", rule.margin_standard_errors >= 0.0)?;
     let large = boundaries.large();
     let cost = |group: &OutcomeGroup| group.mean(Metric::CostUsd);
-    let success = |group: &OutcomeGroup| group.mean(Metric::Success);
+    let success = |group: &OutcomeGroup| group.mean(Metric::Value);
     let cheapest = candidates
         .iter()
         .filter(|group| keeps(group, large, rule))
@@ -106,15 +106,15 @@ pub fn relative_to_large(
         let ratios = own.into_iter().zip(of_large).map(|(own, of_large)| own / of_large).collect();
         resamples.estimate(group.mean(metric) / large.mean(metric), ratios)
     };
-    Ok(RelativeToLarge { success_of_large: ratio(Metric::Success), cost_of_large: ratio(Metric::CostUsd) })
+    Ok(RelativeToLarge { success_of_large: ratio(Metric::Value), cost_of_large: ratio(Metric::CostUsd) })
 }
 
 /// Whether the mean over tasks of `success - share * large's success` clears 0 by the margin.
 fn keeps(group: &OutcomeGroup, large: &OutcomeGroup, rule: &OperatingPointRule) -> bool {
     let surplus: Vec<f64> = group
-        .per_task(Metric::Success)
+        .per_task(Metric::Value)
         .iter()
-        .zip(large.per_task(Metric::Success))
+        .zip(large.per_task(Metric::Value))
         .map(|(own, of_large)| own - rule.success_share * of_large)
         .collect();
     let surplus_mean = mean(&surplus);

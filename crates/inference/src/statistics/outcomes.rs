@@ -15,6 +15,8 @@ pub enum Metric {
     Success,
     /// Grade, 0 to 1.
     Score,
+    /// What an episode is worth by the objective: frontiers and operating points are about it. 0 to 1.
+    Value,
     /// Cost in dollars.
     CostUsd,
     /// Calls of the large model.
@@ -26,12 +28,14 @@ pub enum Metric {
 }
 
 impl Metric {
-    const ALL: [Self; 6] = [Self::Success, Self::Score, Self::CostUsd, Self::LargeCalls, Self::Steps, Self::ShareOfCap];
+    const ALL: [Self; 7] =
+        [Self::Success, Self::Score, Self::Value, Self::CostUsd, Self::LargeCalls, Self::Steps, Self::ShareOfCap];
 
     fn of(self, outcome: &EpisodeOutcome, budget: Budget) -> f64 {
         match self {
             Self::Success => f64::from(u8::from(outcome.is_success)),
             Self::Score => f64::from(outcome.score),
+            Self::Value => f64::from(outcome.value),
             Self::CostUsd => outcome.cost.as_usd(),
             Self::LargeCalls => f64::from(outcome.n_large_calls),
             Self::Steps => f64::from(outcome.n_steps),
@@ -64,7 +68,7 @@ pub struct OutcomeGroup {
     /// Episodes that exceeded the budget.
     pub violations: u64,
     /// One column per metric, one mean per task.
-    columns: [Vec<f64>; 6],
+    columns: [Vec<f64>; 7],
 }
 
 impl OutcomeGroup {
@@ -194,10 +198,10 @@ impl<'a> Boundaries<'a> {
     /// # Errors
     /// [`InferenceError::LargeNeverSucceeds`]: nothing can be relative to no success.
     pub fn new(small: &'a OutcomeGroup, large: &'a OutcomeGroup) -> Result<Self, InferenceError> {
-        if large.mean(Metric::Success) > 0.0 {
+        if large.mean(Metric::Value) > 0.0 {
             return Ok(Self { small, large });
         }
-        Err(InferenceError::LargeNeverSucceeds { n_tasks: large.per_task(Metric::Success).len() })
+        Err(InferenceError::LargeNeverSucceeds { n_tasks: large.per_task(Metric::Value).len() })
     }
 
     /// Always-small.
@@ -220,7 +224,7 @@ struct Draft<'a> {
     n_episodes: u64,
     total_cost: NanoUsd,
     violations: u64,
-    sums: BTreeMap<&'a TaskId, (u64, [f64; 6])>,
+    sums: BTreeMap<&'a TaskId, (u64, [f64; 7])>,
 }
 
 impl<'a> Draft<'a> {
@@ -291,6 +295,18 @@ mod tests {
         assert_eq!((group.train_seeds.as_slice(), group.n_episodes), ([1, 2].as_slice(), 6));
         assert_eq!(group.total_cost, NanoUsd::new(36_000_000_000));
         assert!((group.mean(Metric::Success) - 0.625).abs() < 1e-12);
+    }
+
+    #[test]
+    fn a_grade_counts_where_grades_are_what_counts() {
+        let large = cell("always-large", 0.0, None);
+        let small = cell("always-small", 0.0, None);
+        let task = TaskId::new("a");
+        let graded = EpisodeOutcome { score: 0.5, value: 0.5, ..outcome(false, 4) };
+        let table = OutcomeTable::aggregate([(&small, &task, &graded), (&large, &task, &graded)]).unwrap();
+        let boundaries = table.boundaries().unwrap();
+        let means = [Metric::Value, Metric::Success].map(|metric| boundaries.large().mean(metric));
+        assert_eq!(means.map(f64::to_bits), [0.5, 0.0].map(f64::to_bits));
     }
 
     #[test]

@@ -29,6 +29,8 @@ pub struct Summary {
     pub success_rate: Estimate,
     /// Mean grade, 0 to 1.
     pub mean_score: Estimate,
+    /// What an episode is worth on average by the objective: one of the two. 0 to 1.
+    pub value: Estimate,
     /// Mean cost of an episode in dollars.
     pub mean_cost_usd: Estimate,
     /// What all episodes cost together.
@@ -60,6 +62,7 @@ pub fn summarize(group: &OutcomeGroup, resamples: &Resamples) -> Result<Summary,
         n_train_seeds: group.train_seeds.len(),
         success_rate: mean(Metric::Success),
         mean_score: mean(Metric::Score),
+        value: mean(Metric::Value),
         mean_cost_usd: mean(Metric::CostUsd),
         total_cost: group.total_cost,
         mean_large_calls: mean(Metric::LargeCalls),

@@ -15,6 +15,7 @@ pub(crate) fn outcome(is_success: bool, cost_usd: u64) -> EpisodeOutcome {
     EpisodeOutcome {
         is_success,
         score: f32::from(u8::from(is_success)),
+        value: f32::from(u8::from(is_success)),
         cost: NanoUsd::new(cost_usd * 1_000_000_000),
         n_large_calls: 0,
         n_steps: 1,

@@ -71,7 +71,7 @@ fn best_of_families(inputs: &ReportInputs, budget: Budget) -> Vec<(&PolicySummar
     let mut best: Vec<(&PolicySummary, Look)> = Vec::new();
     for policy in inputs.policies.iter().filter(|policy| policy.budget == budget) {
         match best.iter_mut().find(|(earlier, _)| earlier.family == policy.family) {
-            Some((earlier, _)) if policy.success.value > earlier.success.value => *earlier = policy,
+            Some((earlier, _)) if policy.value.value > earlier.value.value => *earlier = policy,
             Some(_) => {}
             None => best.push((policy, look(&policy.family, &inputs.main_family))),
         }
@@ -142,10 +142,8 @@ fn paint(
     (left, right): (f64, f64),
 ) -> Result<()> {
     let bounds = boundaries(inputs);
-    let heights = groups
-        .iter()
-        .flat_map(|group| &group.policies)
-        .flat_map(|(policy, _)| [policy.success.low, policy.success.high]);
+    let heights =
+        groups.iter().flat_map(|group| &group.policies).flat_map(|(policy, _)| [policy.value.low, policy.value.high]);
     let y = range_of(heights.chain(bounds.iter().map(|(_, value)| *value)), 6);
     let height = f64::from(size.height);
     let frame = Frame {
@@ -153,7 +151,7 @@ fn paint(
         x: -0.5..groups.len() as f64 - 0.5,
         y: y.start.max(0.0)..y.end.min(1.0).max(y.start + 0.05),
         x_title: kind.axis(),
-        y_title: "share of tasks solved",
+        y_title: wording::value_axis(inputs.objective),
         n_ticks: (0, 5),
         x_is_usd: false,
     };
@@ -181,8 +179,8 @@ fn paint(
             let shift = (number as f64 - (shown.len() as f64 - 1.0) / 2.0) * pitch;
             let is_main = look.role == Role::Main;
             let stroke = Stroke::solid(look.paint, if is_main { 2.0 } else { 1.25 });
-            chart.whisker(position as f64, (policy.success.low, policy.success.high), shift, stroke)?;
-            let (x, y) = chart.at((position as f64, policy.success.value));
+            chart.whisker(position as f64, (policy.value.low, policy.value.high), shift, stroke)?;
+            let (x, y) = chart.at((position as f64, policy.value.value));
             canvas.marker((x + shift, y), look.marker, look.paint, if is_main { 5.5 } else { 4.0 })?;
         }
     }
@@ -195,7 +193,7 @@ fn boundaries(inputs: &ReportInputs) -> Vec<(&'static str, f64)> {
         .into_iter()
         .filter_map(|(family, label)| {
             let is_it = |policy: &&PolicySummary| policy.family == family && policy.budget == Budget::Unlimited;
-            inputs.policies.iter().find(is_it).map(|policy| (label, policy.success.value))
+            inputs.policies.iter().find(is_it).map(|policy| (label, policy.value.value))
         })
         .collect()
 }

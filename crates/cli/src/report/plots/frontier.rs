@@ -10,6 +10,7 @@ use crate::report::canvas::{Align, Canvas, Chart, Drawing, Frame, Marker, Size, 
 use crate::report::model::{PolicySummary, ReportInputs};
 use crate::report::policies::{Look, Role, look};
 use crate::report::theme::Paint;
+use crate::report::wording;
 
 /// Width of the legend of the standalone file, CSS pixels.
 const LEGEND_WIDTH: u32 = 220;
@@ -59,7 +60,7 @@ fn paint(inputs: &ReportInputs, canvas: &Canvas<'_>, size: Size) -> Result<()> {
         x,
         y,
         x_title: "mean cost of a task",
-        y_title: "share of tasks solved",
+        y_title: wording::value_axis(inputs.objective),
         n_ticks: (if size.is_narrow() { 4 } else { 8 }, 6),
         x_is_usd: true,
     };
@@ -95,7 +96,7 @@ fn ranges(inputs: &ReportInputs, shown: &[&PolicySummary], size: Size) -> (Range
     let costs = shown.iter().map(|policy| policy.mean_cost_usd.value);
     let corners = inputs.frontiers.iter().flat_map(|frontier| &frontier.hull);
     let x = range_of(costs.chain(corners.map(|corner| corner.0)).chain([0.0]), if size.is_narrow() { 3 } else { 14 });
-    let heights = shown.iter().flat_map(|policy| [policy.success.low, policy.success.high, policy.success.value]);
+    let heights = shown.iter().flat_map(|policy| [policy.value.low, policy.value.high, policy.value.value]);
     let y = range_of(heights, 8);
     (0.0..x.end, y.start.max(0.0)..y.end.min(1.0).max(y.start + 0.05))
 }
@@ -131,7 +132,7 @@ fn is_corner(inputs: &ReportInputs, policy: &PolicySummary) -> bool {
         .iter()
         .filter(|frontier| frontier.family == policy.family)
         .flat_map(|frontier| &frontier.hull)
-        .any(|&(cost, success)| close(cost, policy.mean_cost_usd.value) && close(success, policy.success.value))
+        .any(|&(cost, success)| close(cost, policy.mean_cost_usd.value) && close(success, policy.value.value))
 }
 
 /// A minor policy gets a small mark and no interval.
@@ -142,7 +143,7 @@ fn paint_policy(
     look: &Look,
     is_minor: bool,
 ) -> Result<()> {
-    let (cost, success) = (policy.mean_cost_usd, policy.success);
+    let (cost, success) = (policy.mean_cost_usd, policy.value);
     if is_minor {
         return canvas.marker(chart.at((cost.value, success.value)), look.marker, look.paint, 2.5);
     }
@@ -170,16 +171,16 @@ fn paint_labels(
     shown: &[&PolicySummary],
 ) -> Result<()> {
     for policy in shown.iter().filter(|policy| policy.family.starts_with("always-")) {
-        let (x, y) = chart.at((policy.mean_cost_usd.value, policy.success.value));
+        let (x, y) = chart.at((policy.mean_cost_usd.value, policy.value.value));
         let look = look(&policy.family, &inputs.main_family);
         let (shift, align) = if policy.family == "always-small" { (10.0, Align::Start) } else { (-10.0, Align::End) };
         canvas.text(&look.label, (x + shift, y + 16.0), align, Paint::Ink, false)?;
     }
     let Some(point) = &inputs.operating_point else { return Ok(()) };
-    let value = (point.mean_cost_usd.value, point.success.value);
+    let value = (point.mean_cost_usd.value, point.value.value);
     let stroke = Stroke::solid(Paint::Series(0), 1.5);
     chart.level_whisker((point.mean_cost_usd.low, point.mean_cost_usd.high), value.1, stroke)?;
-    chart.whisker(value.0, (point.success.low, point.success.high), 0.0, stroke)?;
+    chart.whisker(value.0, (point.value.low, point.value.high), 0.0, stroke)?;
     let (x, y) = chart.at(value);
     canvas.marker((x, y), Marker::Disc, Paint::Surface, 10.0)?;
     canvas.marker((x, y), Marker::Ring, Paint::Series(0), 9.0)?;

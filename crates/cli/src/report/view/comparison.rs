@@ -3,7 +3,7 @@
 use anyhow::Result;
 use minijinja::Value;
 use serde::Serialize;
-use tollgate_routing::Budget;
+use tollgate_routing::{Budget, Objective};
 
 use super::{Estimate, Figure, LegendEntry, estimate, figure, legend};
 use crate::report::model::{PolicySummary, ReportInputs};
@@ -35,8 +35,10 @@ struct PolicyRow {
     is_main: bool,
     lambda: String,
     budget: String,
-    success: Estimate,
-    score: String,
+    /// What an episode is worth on average.
+    value: Estimate,
+    /// Solved tasks where the grade counts, the grade where solved tasks count.
+    other: String,
     cost: Estimate,
     total: String,
     large_calls: Estimate,
@@ -78,7 +80,7 @@ struct CapRow {
 /// A family under one cap.
 #[derive(Serialize)]
 struct CapCell {
-    success: Estimate,
+    value: Estimate,
     is_best: bool,
 }
 
@@ -101,14 +103,48 @@ struct AreaRow {
     verdict: &'static str,
 }
 
-pub(super) fn frontier(inputs: &ReportInputs) -> Result<FrontierView> {
-    let mut policies: Vec<&PolicySummary> =
-        inputs.policies.iter().filter(|policy| policy.budget == Budget::Unlimited).collect();
+/// What carries over to tasks of unseen kinds.
+#[derive(Serialize)]
+pub(super) struct UnseenView {
+    statement: String,
+    rows: Vec<PolicyRow>,
+}
+
+pub(super) fn unseen(inputs: &ReportInputs) -> Result<Option<UnseenView>> {
+    let Some(unseen) = &inputs.unseen else { return Ok(None) };
+    let of_these = counted(unseen.n_tasks, "task");
+    let statement = unseen.operating_point.as_ref().map_or_else(
+        || format!("{of_these} of kinds that training never saw."),
+        |point| {
+            let share = |interval| estimate(interval, |share| percent(share, 1));
+            let [value, cost] = [share(&point.success_of_large), share(&point.cost_of_large)];
+            format!(
+                "On {of_these} of kinds that training never saw, the same router at the same λ keeps {} {} of always\u{2011}large’s {} for {} {} of its cost.",
+                value.value,
+                value.ends,
+                wording::value_noun(inputs.objective),
+                cost.value,
+                cost.ends
+            )
+        },
+    );
+    let rows = in_order(inputs, unseen.policies.iter()).into_iter().map(|policy| policy_row(inputs, policy));
+    Ok(Some(UnseenView { statement, rows: rows.collect::<Result<_>>()? }))
+}
+
+/// The main policy first, then by role and cost.
+fn in_order<'a>(inputs: &ReportInputs, policies: impl Iterator<Item = &'a PolicySummary>) -> Vec<&'a PolicySummary> {
+    let mut policies: Vec<&PolicySummary> = policies.collect();
     policies.sort_by(|one, other| {
         let by_role = |policy: &PolicySummary| look(&policy.family, &inputs.main_family).role;
         let order = by_role(one).cmp(&by_role(other)).then_with(|| one.family.cmp(&other.family));
         order.then_with(|| one.mean_cost_usd.value.total_cmp(&other.mean_cost_usd.value))
     });
+    policies
+}
+
+pub(super) fn frontier(inputs: &ReportInputs) -> Result<FrontierView> {
+    let policies = in_order(inputs, inputs.policies.iter().filter(|policy| policy.budget == Budget::Unlimited));
     let plot = if inputs.policies.is_empty() { None } else { Some(frontier_plot::plot(inputs)?) };
     Ok(FrontierView {
         figure: plot.map(|plot| figure(&plot, "frontier", FRONTIER_TITLE)),
@@ -125,8 +161,11 @@ fn policy_row(inputs: &ReportInputs, policy: &PolicySummary) -> Result<PolicyRow
         is_main: look.role == Role::Main,
         lambda: policy.lambda.map_or_else(|| "–".to_owned(), wording::lambda),
         budget: wording::budget(policy.budget, policy.budget_of_large),
-        success: estimate(&policy.success, rate),
-        score: rate(policy.mean_score),
+        value: estimate(&policy.value, rate),
+        other: rate(match inputs.objective {
+            Objective::Success => policy.mean_score,
+            Objective::Score => policy.success_rate,
+        }),
         cost: estimate(&policy.mean_cost_usd, usd),
         total: usd(policy.total_cost_usd),
         large_calls: estimate(&policy.mean_large_calls, |calls| number(calls, 1)),
@@ -189,10 +228,8 @@ fn cap_rows(inputs: &ReportInputs, groups: &[CapGroup<'_>]) -> Result<Vec<CapRow
         let look = look(family, &inputs.main_family);
         let cells = groups.iter().map(|group| {
             let of_family = group.policies.iter().find(|(policy, _)| policy.family == family);
-            of_family.map(|(policy, _)| CapCell {
-                success: estimate(&policy.success, rate),
-                is_best: is_best(group, policy),
-            })
+            of_family
+                .map(|(policy, _)| CapCell { value: estimate(&policy.value, rate), is_best: is_best(group, policy) })
         });
         Ok(CapRow {
             key: Value::from_safe_string(key(&look)?),
@@ -207,8 +244,8 @@ fn cap_rows(inputs: &ReportInputs, groups: &[CapGroup<'_>]) -> Result<Vec<CapRow
 /// Whether nothing but a reference does better under the cap.
 fn is_best(group: &CapGroup<'_>, policy: &PolicySummary) -> bool {
     let rivals = group.policies.iter().filter(|(_, look)| look.role != Role::Reference);
-    let best = rivals.map(|(rival, _)| rival.success.value).fold(f64::NEG_INFINITY, f64::max);
-    policy.success.value >= best
+    let best = rivals.map(|(rival, _)| rival.value.value).fold(f64::NEG_INFINITY, f64::max);
+    policy.value.value >= best
         && group
             .policies
             .iter()

@@ -7,13 +7,13 @@ mod evidence;
 use anyhow::Result;
 use minijinja::Value;
 use serde::Serialize;
-use tollgate_routing::Budget;
+use tollgate_routing::{Budget, Objective};
 
 use super::model::{Interval, OperatingPoint, ReportInputs};
 use super::plots::{Plot, key};
 use super::policies::{Look, main_label};
 use super::theme::Paint;
-use super::wording::{counted, ends, number, percent, rate, usd};
+use super::wording::{self, counted, ends, number, percent, rate, usd};
 
 pub(super) use comparison::{CAPS_TITLE, FRONTIER_TITLE};
 
@@ -21,8 +21,10 @@ pub(super) use comparison::{CAPS_TITLE, FRONTIER_TITLE};
 #[derive(Serialize)]
 pub(super) struct Page {
     title: String,
+    words: Words,
     headline: Headline,
     frontier: comparison::FrontierView,
+    unseen: Option<comparison::UnseenView>,
     caps: comparison::CapsView,
     area: comparison::AreaView,
     taxonomy: Option<evidence::TaxonomyView>,
@@ -30,6 +32,25 @@ pub(super) struct Page {
     models: Vec<ModelView>,
     episodes: Vec<episodes::EpisodeView>,
     setup: Setup,
+}
+
+/// What an episode is worth, in words.
+#[derive(Serialize)]
+struct Words {
+    value: &'static str,
+    other: &'static str,
+    axis: &'static str,
+    noun: &'static str,
+}
+
+impl Words {
+    const fn of(objective: Objective) -> Self {
+        let (value, other) = match objective {
+            Objective::Success => ("solved", "mean score"),
+            Objective::Score => ("mean score", "solved"),
+        };
+        Self { value, other, axis: wording::value_axis(objective), noun: wording::value_noun(objective) }
+    }
 }
 
 /// The first screen.
@@ -100,8 +121,10 @@ struct Setup {
 pub(super) fn page(inputs: &ReportInputs) -> Result<Page> {
     Ok(Page {
         title: format!("Tollgate report: {}", inputs.suite),
+        words: Words::of(inputs.objective),
         headline: headline(inputs),
         frontier: comparison::frontier(inputs)?,
+        unseen: comparison::unseen(inputs)?,
         caps: comparison::caps(inputs)?,
         area: comparison::area(inputs)?,
         taxonomy: evidence::taxonomy(inputs)?,
@@ -133,28 +156,28 @@ fn headline(inputs: &ReportInputs) -> Headline {
 }
 
 fn operating_point(inputs: &ReportInputs, point: &OperatingPoint) -> (String, String, Vec<Fact>) {
+    let noun = wording::value_noun(inputs.objective);
     let title = format!(
-        "{} of always‑large’s success for {} of its cost",
+        "{} of always‑large’s {noun} for {} of its cost",
         percent(point.success_of_large.value, 1),
         percent(point.cost_of_large.value, 0)
     );
     let chosen = match (point.is_met, point.budget) {
-        (false, _) => {
-            " (the most successful on the validation tasks, where none kept enough of always-large’s success)"
-                .to_owned()
-        }
+        (false, _) => format!(" (the best on the validation tasks, where none kept enough of always-large’s {noun})"),
         (true, Budget::Unlimited) => " (chosen on the validation tasks)".to_owned(),
         (true, budget) => {
-            format!(" under a cap of {} (chosen on the validation tasks)", super::wording::budget(budget, None))
+            format!(" under a cap of {} (chosen on the validation tasks)", wording::budget(budget, None))
         }
     };
     let lede = format!(
-        "On {} that training never saw, the router {} at λ = {}{chosen} chooses a model before every step. It solves {} of the tasks \
-         for {} each.",
+        "On {} that training never saw, the router {} at λ = {}{chosen} chooses a model before every step. {} for {} each.",
         counted(inputs.scope.n_tasks, "task"),
         main_label(&point.policy_id),
-        super::wording::lambda(point.lambda),
-        percent(point.success.value, 1),
+        wording::lambda(point.lambda),
+        match inputs.objective {
+            Objective::Success => format!("It solves {} of the tasks", percent(point.value.value, 1)),
+            Objective::Score => format!("It reaches a mean score of {}", rate(point.value.value)),
+        },
         usd(point.mean_cost_usd.value),
     );
     let of_large = |share: &Interval, decimals| {
@@ -162,7 +185,7 @@ fn operating_point(inputs: &ReportInputs, point: &OperatingPoint) -> (String, St
         format!("{}\u{a0}% {} of always\u{2011}large’s", word(share.value), ends(share, word))
     };
     let mut facts = vec![
-        fact("tasks solved", rate(point.success.value), of_large(&point.success_of_large, 1)),
+        fact(wording::value_name(inputs.objective), rate(point.value.value), of_large(&point.success_of_large, 1)),
         fact("mean cost of a task", usd(point.mean_cost_usd.value), of_large(&point.cost_of_large, 0)),
         fact("large calls per task", number(point.mean_large_calls, 1), "mean over the test tasks".to_owned()),
     ];
@@ -179,7 +202,7 @@ fn violations(inputs: &ReportInputs) -> Fact {
     let n_violations: usize = capped().map(|policy| policy.violations).sum();
     fact(
         "cap violations",
-        super::wording::count(n_violations),
+        wording::count(n_violations),
         format!("in {} under a cap", counted(n_episodes, "test episode")),
     )
 }
@@ -220,7 +243,7 @@ fn shade(position: usize, n_models: usize) -> String {
 }
 
 fn setup(inputs: &ReportInputs) -> Setup {
-    let n_episodes = ("evaluated episodes".to_owned(), super::wording::count(inputs.scope.n_episodes));
+    let n_episodes = ("evaluated episodes".to_owned(), wording::count(inputs.scope.n_episodes));
     Setup {
         configuration: inputs.configuration.clone(),
         seeds: inputs.seeds.clone(),

@@ -120,6 +120,7 @@ fn play(
         tasks: &split.tasks,
         cells,
         n_seeds: n_episodes,
+        objective: call.experiment.outcome.into(),
         base_seed: derive_seed(call.request.seed, EVALUATE_STREAM),
         keeps_trajectory: &|_, _, _| false,
     };
