@@ -41,6 +41,8 @@ impl Family {
 const ALGORITHM: &[Family] = &[Family::Arrow, Family::Parquet, Family::Http, Family::CommandLine];
 const ALGORITHM_WITHOUT_NETWORK: &[Family] =
     &[Family::Arrow, Family::Parquet, Family::Http, Family::CommandLine, Family::Candle];
+/// What calls models over the network; the environment does with its feature `live`.
+const NETWORK: &[Family] = &[Family::Arrow, Family::Parquet, Family::CommandLine, Family::Candle];
 const ORCHESTRATOR: &[Family] = &[Family::Arrow, Family::Parquet, Family::Candle, Family::Http, Family::Random];
 
 /// What a crate must not reach, not even through others.
@@ -49,7 +51,8 @@ fn never_links(name: &str) -> &'static [Family] {
         "policy" | "bopo" => ALGORITHM,
         "contract" => &[Family::Parquet, Family::Http, Family::CommandLine, Family::Candle],
         "trajectory" => &[Family::Http, Family::CommandLine, Family::Candle],
-        "cli" => &[Family::Http],
+        "upstream" | "environment" => NETWORK,
+        "cli" => &[],
         "xtask" | TESTS => ORCHESTRATOR,
         _ => ALGORITHM_WITHOUT_NETWORK,
     }
