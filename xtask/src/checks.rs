@@ -90,10 +90,14 @@ fn parts(tollgate: &std::path::Path, run_dir: &std::path::Path, is_ci: bool) -> 
         .arg(tollgate);
     let mut doc = cargo(&["doc", "--quiet", "--release", "--workspace", "--no-deps"]);
     doc.env("RUSTDOCFLAGS", "-D warnings");
-    let mut tests = cargo(&["test", "--release", "--workspace", "--all-targets", "--no-fail-fast"]);
+    // xtask apart: it turns on features of shared dependencies, and together with it all of them would be built once more.
+    let all_but_xtask = ["test", "--release", "--no-fail-fast", "--workspace", "--exclude", "xtask"];
+    let mut tests = cargo(&[&all_but_xtask[..], &["--all-targets"]].concat());
     if is_ci {
         tests.env("CI", "true");
     }
+    let own_tests = cargo(&["test", "--release", "--no-fail-fast", "--package", "xtask"]);
+    let doc_tests = cargo(&[&all_but_xtask[..], &["--doc"]].concat());
     let clippy = cargo(&["clippy", "--quiet", "--release", "--workspace", "--all-targets", "--", "--deny", "warnings"]);
     Ok(vec![
         Part { name: "formatting", commands: vec![cargo(&["fmt", "--all", "--check"])] },
@@ -101,11 +105,8 @@ fn parts(tollgate: &std::path::Path, run_dir: &std::path::Path, is_ci: bool) -> 
         Part { name: "documentation", commands: vec![doc] },
         Part { name: "tidy", commands: vec![tidy] },
         Part { name: "small pipeline", commands: vec![pipeline] },
-        Part {
-            name: "doc tests",
-            commands: vec![cargo(&["test", "--release", "--workspace", "--doc", "--no-fail-fast"])],
-        },
-        Part { name: "tests", commands: vec![tests] },
+        Part { name: "doc tests", commands: vec![doc_tests] },
+        Part { name: "tests", commands: vec![tests, own_tests] },
     ])
 }
 
