@@ -11,7 +11,22 @@ use serde::Deserialize;
 /// What is needed of the report's `summary.json`.
 #[derive(Debug, Deserialize)]
 struct Summary {
+    /// What an episode is worth: `success` or `score`.
+    #[serde(default = "success")]
+    outcome: String,
     policies: Vec<PolicyRow>,
+    operating_point: Option<OperatingPoint>,
+    unseen: Option<Unseen>,
+}
+
+fn success() -> String {
+    "success".to_owned()
+}
+
+/// The figures on tasks of kinds that training never saw.
+#[derive(Debug, Deserialize)]
+struct Unseen {
+    n_tasks: u64,
     operating_point: Option<OperatingPoint>,
 }
 
@@ -24,9 +39,9 @@ struct PolicyRow {
     /// Calls, or nano-dollars.
     budget_value: Option<u64>,
     n_episodes: u64,
-    success_rate: f64,
-    success_rate_low: f64,
-    success_rate_high: f64,
+    value: f64,
+    value_low: f64,
+    value_high: f64,
     mean_cost_usd: f64,
     mean_large_calls: f64,
     violations: u64,
@@ -40,7 +55,7 @@ struct OperatingPoint {
     cost_of_large: f64,
 }
 
-/// The table of a published report: under each budget the setting of each family that succeeds most often. Where lambda is
+/// The table of a published report: under each budget the setting of each family that achieves most. Where lambda is
 /// the only restraint, a conditioned policy stands at the operating point. The report has all settings.
 ///
 /// # Errors
@@ -54,17 +69,31 @@ pub(crate) fn render(report_dir: &Path) -> Result<String> {
         (Some(lambda), Some(point)) => row.budget_kind != "none" || (lambda - point.lambda).abs() < 1e-6,
         _ => true,
     });
-    let closing = point.map(|point| {
-        format!(
-            "\noperating point: {} at lambda {} has {:.3} of always-large's success for {:.3} of its cost",
-            point.policy_id, point.lambda, point.success_of_large, point.cost_of_large
-        )
-    });
-    let table = render_rows(best_of_families(summary.policies));
+    let mut closing = point.map(|point| format!("\noperating point: {}", point.sentence(&summary.outcome)));
+    if let Some((n_tasks, point)) = summary.unseen.as_ref().and_then(Unseen::point) {
+        let unseen = format!("\non {n_tasks} tasks of unseen kinds: {}", point.sentence(&summary.outcome));
+        closing = Some(closing.unwrap_or_default() + &unseen);
+    }
+    let table = render_rows(&summary.outcome, best_of_families(summary.policies));
     Ok(format!(
-        "{table}\nof each family the setting that succeeds most often; the report has them all{}",
+        "{table}\nof each family the setting that achieves most; the report has them all{}",
         closing.unwrap_or_default()
     ))
+}
+
+impl Unseen {
+    fn point(&self) -> Option<(u64, &OperatingPoint)> {
+        self.operating_point.as_ref().map(|point| (self.n_tasks, point))
+    }
+}
+
+impl OperatingPoint {
+    fn sentence(&self, outcome: &str) -> String {
+        format!(
+            "{} at lambda {} has {:.3} of always-large's {outcome} for {:.3} of its cost",
+            self.policy_id, self.lambda, self.success_of_large, self.cost_of_large
+        )
+    }
 }
 
 /// Budgets in order, and in each the families in the report's order.
@@ -80,8 +109,8 @@ fn best_of_families(mut rows: Vec<PolicyRow>) -> Vec<PolicyRow> {
         match best.iter_mut().find(is_same) {
             None => best.push(row),
             Some(kept) => {
-                let is_better = row.success_rate > kept.success_rate
-                    || (row.success_rate >= kept.success_rate && row.mean_cost_usd < kept.mean_cost_usd);
+                let is_better =
+                    row.value > kept.value || (row.value >= kept.value && row.mean_cost_usd < kept.mean_cost_usd);
                 if is_better {
                     *kept = row;
                 }
@@ -91,14 +120,14 @@ fn best_of_families(mut rows: Vec<PolicyRow>) -> Vec<PolicyRow> {
     best
 }
 
-fn render_rows(rows: Vec<PolicyRow>) -> String {
+fn render_rows(outcome: &str, rows: Vec<PolicyRow>) -> String {
     let mut table = Table::new();
     table.load_style(UTF8_FULL_CONDENSED).set_content_arrangement(ContentArrangement::Disabled);
     table.set_header([
         "budget",
         "policy",
         "lambda",
-        "success",
+        outcome,
         "95 % interval",
         "cost (USD)",
         "large calls",
@@ -114,8 +143,8 @@ fn render_rows(rows: Vec<PolicyRow>) -> String {
             shown,
             row.policy_id,
             row.lambda.map_or_else(String::new, |lambda| format!("{lambda}")),
-            format!("{:.3}", row.success_rate),
-            format!("{:.3} to {:.3}", row.success_rate_low, row.success_rate_high),
+            format!("{:.3}", row.value),
+            format!("{:.3} to {:.3}", row.value_low, row.value_high),
             format!("{:.5}", row.mean_cost_usd),
             format!("{:.2}", row.mean_large_calls),
             row.violations.to_string(),
@@ -155,7 +184,7 @@ mod tests {
         let row = |id: &str, family: &str, lambda: Option<f64>, kind: &str, value: Option<u64>, success: f64| {
             serde_json::json!({
                 "policy_id": id, "family": family, "lambda": lambda, "budget_kind": kind, "budget_value": value, "n_episodes": 9,
-                "success_rate": success, "success_rate_low": 0.1, "success_rate_high": 0.9, "mean_cost_usd": 0.01,
+                "value": success, "value_low": 0.1, "value_high": 0.9, "mean_cost_usd": 0.01,
                 "mean_large_calls": 1.5, "violations": 0,
             })
         };
@@ -168,6 +197,10 @@ mod tests {
                 row("bopo", "bopo", Some(0.0), "large_calls", Some(2), 0.6),
             ],
             "operating_point": {"policy_id": "bopo", "lambda": 0.3, "success_of_large": 0.98, "cost_of_large": 0.5},
+            "unseen": {
+                "n_tasks": 7,
+                "operating_point": {"policy_id": "bopo", "lambda": 0.3, "success_of_large": 0.9, "cost_of_large": 0.6},
+            },
         });
         fs::write(dir.path().join("summary.json"), summary.to_string()).unwrap();
         let rendered = render(dir.path()).unwrap();
@@ -184,7 +217,10 @@ mod tests {
             ]
         );
         assert!(
-            rendered.ends_with("bopo at lambda 0.3 has 0.980 of always-large's success for 0.500 of its cost"),
+            rendered.ends_with(
+                "bopo at lambda 0.3 has 0.980 of always-large's success for 0.500 of its cost\n\
+                 on 7 tasks of unseen kinds: bopo at lambda 0.3 has 0.900 of always-large's success for 0.600 of its cost"
+            ),
             "{rendered}"
         );
     }
