@@ -17,6 +17,7 @@ const DEFAULT_POOL: &str = "datasets/pools/two.toml";
 pub(crate) fn open_arena(experiment: &ExperimentConfig) -> anyhow::Result<Box<dyn Arena>> {
     match (experiment.suite, &experiment.pool) {
         (Suite::Household, _) => Ok(Box::new(open_household(experiment)?)),
+        (Suite::External, _) => Err(bad_input("suite `external` has no models yet")),
         (Suite::SkillChain, None) => Ok(Box::new(SkillChainArena::new()?)),
         (Suite::SkillChain, Some(_)) => Err(bad_input(
             "`experiment.pool` is set, expected none for suite `skill-chain`\nhint: its two models and their costs are part of the environment; remove the key",

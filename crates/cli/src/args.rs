@@ -61,6 +61,8 @@ pub(crate) enum Command {
     ContractDocs(ContractDocsArgs),
     /// Make a task set from a seed.
     Tasks(TasksArgs),
+    /// Work with an environment outside of this program.
+    Environment(EnvironmentArgs),
     /// Measure whether the simulated models behave as real logs do.
     Calibrate(CalibrateArgs),
     /// Show an artifact: schema, footer keys and first rows.
@@ -233,21 +235,72 @@ pub(crate) struct ContractDocsArgs {
 
 /// Flags of `tasks`.
 #[derive(Debug, Args)]
-#[command(after_help = "Example:
-  tollgate tasks --suite household --seed 1 --out datasets/tasks")]
+#[command(after_help = "Examples:
+  tollgate tasks --suite household --seed 1 --out datasets/tasks
+  tollgate tasks --suite external --config configs/external-example.toml --out datasets/tasks/lights-out.parquet
+  tollgate tasks --from my_tasks.jsonl --out datasets/tasks/mine.parquet")]
 pub(crate) struct TasksArgs {
-    /// Environment to make tasks for: `household` or `skill-chain`.
-    #[arg(long)]
-    pub(crate) suite: String,
+    /// Environment to make tasks for: `household`, `skill-chain`, or `external`, which is asked for its own.
+    #[arg(long, required_unless_present = "from", conflicts_with = "from")]
+    pub(crate) suite: Option<String>,
+    /// Tasks of an external environment that are written down already: JSON, one object a line, with `task_id`, `split`,
+    /// `seed`, `instruction`, `horizon`, and `kind` and `group` where there are such.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) from: Option<PathBuf>,
+    /// Experiment config that says where the external environment is.
+    #[arg(long, value_name = "FILE", required_if_eq("suite", "external"))]
+    pub(crate) config: Option<PathBuf>,
     /// Seed of the task set.
     #[arg(long, default_value_t = 1)]
     pub(crate) seed: u64,
-    /// Directory to write `<suite>.parquet` into.
-    #[arg(long, value_name = "DIR")]
+    /// File to write, if its name ends in `.parquet`; else the directory to write `<suite>.parquet` into.
+    #[arg(long, value_name = "PATH")]
     pub(crate) out: PathBuf,
     /// Number of train, validation and test tasks. Default: the suite's own.
     #[arg(long, num_args = 3, value_names = ["TRAIN", "VALIDATION", "TEST"])]
     pub(crate) counts: Option<Vec<u32>>,
+}
+
+/// Flags of `environment`.
+#[derive(Debug, Args)]
+pub(crate) struct EnvironmentArgs {
+    /// What to do with it.
+    #[command(subcommand)]
+    pub(crate) command: EnvironmentCommand,
+}
+
+/// Every subcommand of `environment`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum EnvironmentCommand {
+    /// Check whether an environment keeps to the protocol: exit code 0 if it does, 2 if not.
+    #[command(after_help = "Examples:
+  tollgate environment check -- python3 examples/environments/lights_out.py
+  tollgate environment check --openenv -- python3 my_server.py --port {port}
+  tollgate environment check --url http://127.0.0.1:8000 --json")]
+    Check(EnvironmentCheckArgs),
+}
+
+/// Flags of `environment check`.
+#[derive(Debug, Args)]
+pub(crate) struct EnvironmentCheckArgs {
+    /// Base URL of an OpenEnv server that runs already.
+    #[arg(long, value_name = "URL", conflicts_with = "argv")]
+    pub(crate) url: Option<String>,
+    /// The command serves OpenEnv on a port: `{port}` in its arguments, PORT in its environment.
+    #[arg(long)]
+    pub(crate) openenv: bool,
+    /// Experiment config whose `[experiment.external]` says the rest: timeouts, signals, fields.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Seed of the scene, for an environment that lists no tasks.
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    pub(crate) seed: u64,
+    /// As JSON, for programs.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// The environment's program and arguments.
+    #[arg(last = true, value_name = "COMMAND")]
+    pub(crate) argv: Vec<String>,
 }
 
 /// Flags of `calibrate`.

@@ -2,6 +2,7 @@
 
 pub mod calibration;
 mod chance;
+pub mod external;
 pub mod household;
 pub mod process;
 pub mod simulated;

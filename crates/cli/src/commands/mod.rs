@@ -4,6 +4,8 @@ pub(crate) mod bench;
 pub(crate) mod calibrate;
 pub(crate) mod check_config;
 pub(crate) mod contract_docs;
+mod described_tasks;
+pub(crate) mod environment;
 pub(crate) mod inspect;
 pub(crate) mod stages;
 pub(crate) mod tasks;

@@ -1,6 +1,7 @@
 //! `tollgate tasks`: a task set from a seed.
 
 use std::fs;
+use std::path::Path;
 
 use anyhow::Context;
 use tollgate_contract::TaskRow;
@@ -8,16 +9,25 @@ use tollgate_environment::{household, skill_chain};
 
 use crate::args::TasksArgs;
 use crate::artifact;
+use crate::commands::described_tasks;
 use crate::config::Suite;
 use crate::failure::OrBadInput;
 use crate::output;
 
 /// Runs the command.
 pub(crate) fn run(args: &TasksArgs) -> anyhow::Result<()> {
-    let suite = Suite::parse(&args.suite)?;
-    let tasks = generate(suite, args.seed, args.counts.as_deref())?;
-    fs::create_dir_all(&args.out).with_context(|| format!("{}: cannot be created", args.out.display()))?;
-    let path = args.out.join(format!("{}.parquet", suite.as_str()));
+    let suite = args.suite.as_deref().map_or(Ok(Suite::External), Suite::parse)?;
+    let tasks = match (suite, &args.from) {
+        (Suite::External, Some(from)) => described_tasks::read(from)?,
+        (Suite::External, None) => described_tasks::ask(args.config.as_deref())?,
+        (suite, _) => generate(suite, args.seed, args.counts.as_deref())?,
+    };
+    let path = match args.out.extension() {
+        Some(extension) if extension == "parquet" => args.out.clone(),
+        _ => args.out.join(format!("{}.parquet", suite.as_str())),
+    };
+    let dir = path.parent().unwrap_or(Path::new(""));
+    fs::create_dir_all(dir).with_context(|| format!("{}: cannot be created", dir.display()))?;
     let n_tasks = artifact::write_rows(&path, tasks)?;
     output::print(&format!("{}: {n_tasks} tasks\n", path.display()))
 }
@@ -42,13 +52,12 @@ fn generate(suite: Suite, seed: u64, counts: Option<&[u32]>) -> anyhow::Result<V
             };
             Ok(skill_chain::generate_tasks(seed, counts))
         }
+        Suite::External => Ok(Vec::new()),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use super::*;
 
     #[track_caller]
@@ -68,7 +77,7 @@ mod tests {
     fn an_unknown_suite_is_refused_with_the_known_ones() {
         assert_eq!(
             Suite::parse("houshold").unwrap_err().to_string(),
-            "suite `houshold` is not known\nhint: expected `household` or `skill-chain`"
+            "suite `houshold` is not known\nhint: expected `household`, `skill-chain` or `external`"
         );
     }
 }

@@ -3,6 +3,7 @@
 //! `[experiment]` says what is studied; `[<slot>]` configures one stage. Of a slot's table the host reads `type`, `command`
 //! and `timeout_secs`; the rest is the stage's own.
 
+mod external;
 mod pool;
 mod stage;
 mod strict;
@@ -17,6 +18,7 @@ use tollgate_taxonomy::Thresholds;
 
 use crate::failure::{OrBadInput, bad_input};
 
+pub(crate) use external::{ExternalConfig, Transport};
 pub(crate) use pool::PoolFile;
 pub(crate) use stage::*;
 pub(crate) use strict::read;
@@ -32,6 +34,8 @@ pub(crate) enum Suite {
     Household,
     /// The diagnostic environment with known optimum.
     SkillChain,
+    /// An environment outside of this program.
+    External,
 }
 
 impl Suite {
@@ -40,14 +44,19 @@ impl Suite {
         match self {
             Self::Household => "household",
             Self::SkillChain => "skill-chain",
+            Self::External => "external",
         }
     }
 
     /// The suite of that name.
     pub(crate) fn parse(name: &str) -> anyhow::Result<Self> {
-        [Self::Household, Self::SkillChain].into_iter().find(|suite| suite.as_str() == name).ok_or_else(|| {
-            bad_input(format!("suite `{name}` is not known\nhint: expected `household` or `skill-chain`"))
-        })
+        [Self::Household, Self::SkillChain, Self::External].into_iter().find(|suite| suite.as_str() == name).ok_or_else(
+            || {
+                bad_input(format!(
+                    "suite `{name}` is not known\nhint: expected `household`, `skill-chain` or `external`"
+                ))
+            },
+        )
     }
 }
 
@@ -88,6 +97,9 @@ pub(crate) struct ExperimentConfig {
     /// Grade from which on an episode counts as solved, for environments that grade; without it their own word counts.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) score_threshold: Option<f32>,
+    /// Where the environment of suite `external` is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) external: Option<ExternalConfig>,
 }
 
 impl ExperimentConfig {
@@ -106,6 +118,7 @@ impl Default for ExperimentConfig {
             seed: 1,
             outcome: OutcomeKind::Success,
             score_threshold: None,
+            external: None,
         }
     }
 }
@@ -251,7 +264,7 @@ mod tests {
     fn an_unknown_suite_is_refused() {
         check_refused(
             "[experiment]\nsuite = \"houshold\"",
-            "c.toml: `experiment.suite`: unknown variant `houshold`, expected `household` or `skill-chain`\nhint: did you mean `household`?",
+            "c.toml: `experiment.suite`: unknown variant `houshold`, expected one of `household`, `skill-chain`, `external`\nhint: did you mean `household`?",
         );
     }
 

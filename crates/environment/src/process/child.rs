@@ -36,8 +36,19 @@ pub struct ProcessSpec {
     pub current_dir: Option<PathBuf>,
     /// What to install when the program is not found.
     pub install_hint: String,
+    /// What its standard output is for.
+    pub stdout: StdoutUse,
     /// Longest line that is taken from its standard output. Bytes.
     pub max_line_bytes: usize,
+}
+
+/// What a child's standard output is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StdoutUse {
+    /// Lines that are read.
+    Conversation,
+    /// A log, kept for error messages as standard error is.
+    Log,
 }
 
 impl ProcessSpec {
@@ -49,6 +60,7 @@ impl ProcessSpec {
             env: Vec::new(),
             current_dir: None,
             install_hint: "check the command's spelling, and that the program is installed and in PATH".to_owned(),
+            stdout: StdoutUse::Conversation,
             max_line_bytes: 16 << 20,
         }
     }
@@ -72,7 +84,8 @@ pub struct ChildProcess {
     group: Option<Pid>,
     watchdog: Option<Child>,
     stdin: Option<ChildStdin>,
-    stdout: ChildStdout,
+    /// `None` where it is a log.
+    stdout: Option<ChildStdout>,
     last_words: LastWords,
     /// Read and not yet handed over.
     unread: Vec<u8>,
@@ -110,6 +123,14 @@ impl ChildProcess {
         else {
             return Err(not_started("it has no pipes".to_owned()));
         };
+        let last_words = LastWords::listen(stderr);
+        let stdout = match spec.stdout {
+            StdoutUse::Conversation => Some(stdout),
+            StdoutUse::Log => {
+                last_words.listen_to_log(stdout);
+                None
+            }
+        };
         let started = Self {
             program: program.clone(),
             max_line_bytes: spec.max_line_bytes,
@@ -118,7 +139,7 @@ impl ChildProcess {
             watchdog,
             stdin: Some(stdin),
             stdout,
-            last_words: LastWords::listen(stderr),
+            last_words,
             unread: Vec::new(),
             n_searched: 0,
         };
@@ -197,7 +218,7 @@ impl ChildProcess {
                 Ok(_) => {}
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    if !is_ready(&self.stdout, PollFlags::IN, deadline) {
+                    if !self.stdout.as_ref().is_some_and(|stdout| is_ready(stdout, PollFlags::IN, deadline)) {
                         return Err(self.timed_out("answer", timeout));
                     }
                 }
@@ -209,12 +230,27 @@ impl ChildProcess {
     /// Ends it in good order: closes its standard input and waits, then TERM and waits, then KILL, for the whole group.
     /// Each wait is at most `grace`. `None` when it had to be killed or cannot be waited for.
     #[must_use]
-    pub fn stop(mut self, grace: Duration) -> Option<ExitStatus> {
+    pub fn stop(&mut self, grace: Duration) -> Option<ExitStatus> {
         self.stdin = None;
         self.wait(grace).or_else(|| {
-            self.signal_group(Signal::TERM);
-            self.wait(grace)
+            self.terminate();
+            let status = self.wait(grace);
+            self.kill();
+            status
         })
+    }
+
+    /// Asks it and its whole group to end, with TERM.
+    pub fn terminate(&self) {
+        self.signal_group(Signal::TERM);
+    }
+
+    /// Kills it and its whole group, as an accident would.
+    pub fn kill(&mut self) {
+        // As long as the watchdog lives, the group's id cannot become anybody else's; afterwards it may.
+        self.signal_group(Signal::KILL);
+        self.group = None;
+        let _ = self.child.wait();
     }
 
     /// An error that says how the child ended, for what found it gone: waits for its last words.
@@ -228,9 +264,10 @@ impl ChildProcess {
     }
 
     fn read_some(&mut self) -> std::io::Result<usize> {
+        let Some(stdout) = &mut self.stdout else { return Ok(0) };
         let n_before = self.unread.len();
         self.unread.resize(n_before + READ_BYTES, 0);
-        let read = self.stdout.read(&mut self.unread[n_before..]);
+        let read = stdout.read(&mut self.unread[n_before..]);
         self.unread.truncate(n_before + read.as_ref().copied().unwrap_or(0));
         read
     }
@@ -283,15 +320,16 @@ impl ChildProcess {
         if let Some(stdin) = &self.stdin {
             set(stdin.as_fd())?;
         }
-        set(self.stdout.as_fd())
+        match &self.stdout {
+            Some(stdout) => set(stdout.as_fd()),
+            None => Ok(()),
+        }
     }
 }
 
 impl Drop for ChildProcess {
     fn drop(&mut self) {
-        // As long as the watchdog lives, the group's id cannot become anybody else's.
-        self.signal_group(Signal::KILL);
-        let _ = self.child.wait();
+        self.kill();
         if let Some(watchdog) = &mut self.watchdog {
             let _ = watchdog.kill();
             let _ = watchdog.wait();

@@ -26,21 +26,17 @@ impl LastWords {
         let kept = Arc::clone(&lines);
         let (sender, is_drained) = channel();
         thread::spawn(move || {
-            let mut reader = BufReader::new(stderr);
-            let mut line = Vec::new();
-            while let Ok(1..) = reader.by_ref().take(MAX_LINE_BYTES).read_until(b'\n', &mut line) {
-                let text = String::from_utf8_lossy(&line).trim_end().to_owned();
-                let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
-                if kept.len() == MAX_LINES {
-                    kept.pop_front();
-                }
-                kept.push_back(text);
-                line.clear();
-            }
+            keep_last_lines(stderr, &kept);
             // Nobody waits any more when the child was dropped.
             let _ = sender.send(());
         });
         Self { lines, is_drained }
+    }
+
+    /// Keeps the last lines of a log as well.
+    pub(crate) fn listen_to_log(&self, log: impl Read + Send + 'static) {
+        let kept = Arc::clone(&self.lines);
+        thread::spawn(move || keep_last_lines(log, &kept));
     }
 
     /// What is kept, after waiting up to `patience` for what is still on its way.
@@ -48,5 +44,19 @@ impl LastWords {
         let _ = self.is_drained.recv_timeout(patience);
         let lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
         lines.iter().map(String::as_str).collect::<Vec<_>>().join("\n")
+    }
+}
+
+fn keep_last_lines(stream: impl Read, kept: &Mutex<VecDeque<String>>) {
+    let mut reader = BufReader::new(stream);
+    let mut line = Vec::new();
+    while let Ok(1..) = reader.by_ref().take(MAX_LINE_BYTES).read_until(b'\n', &mut line) {
+        let text = String::from_utf8_lossy(&line).trim_end().to_owned();
+        let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.len() == MAX_LINES {
+            kept.pop_front();
+        }
+        kept.push_back(text);
+        line.clear();
     }
 }

@@ -9,6 +9,8 @@ mod error;
 mod last_words;
 mod pool;
 
-pub use child::{ChildProcess, ProcessSpec};
+pub use child::{ChildProcess, ProcessSpec, StdoutUse};
 pub use error::ProcessError;
 pub use pool::WorkerPool;
+
+pub(crate) use error::excerpt;

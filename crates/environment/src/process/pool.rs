@@ -1,7 +1,7 @@
 //! Workers that are started when they are needed, used by one player at a time, and thrown away when they failed.
 
 use std::fmt;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use tollgate_rollout::EnvironmentError;
 
@@ -10,7 +10,14 @@ use tollgate_rollout::EnvironmentError;
 /// As many workers exist as were ever in use at once. Dropping the pool drops them.
 pub struct WorkerPool<W> {
     start: Box<Start<W>>,
-    idle: Mutex<Vec<W>>,
+    max_in_use: usize,
+    state: Mutex<State<W>>,
+    given_back: Condvar,
+}
+
+struct State<W> {
+    idle: Vec<W>,
+    n_in_use: usize,
 }
 
 type Start<W> = dyn Fn() -> Result<W, EnvironmentError> + Send + Sync;
@@ -18,7 +25,19 @@ type Start<W> = dyn Fn() -> Result<W, EnvironmentError> + Send + Sync;
 impl<W> WorkerPool<W> {
     /// An empty pool; `start` makes a worker when one is needed and none is idle.
     pub fn new(start: impl Fn() -> Result<W, EnvironmentError> + Send + Sync + 'static) -> Self {
-        Self { start: Box::new(start), idle: Mutex::new(Vec::new()) }
+        Self {
+            start: Box::new(start),
+            max_in_use: usize::MAX,
+            state: Mutex::new(State { idle: Vec::new(), n_in_use: 0 }),
+            given_back: Condvar::new(),
+        }
+    }
+
+    /// The same pool with at most `max_in_use` players at once, and at least one; others wait for their turn.
+    #[must_use]
+    pub fn limited_to(mut self, max_in_use: usize) -> Self {
+        self.max_in_use = max_in_use.max(1);
+        self
     }
 
     /// Lets `play` have a worker for itself. One that fails or panics meanwhile is thrown away, so that nobody plays in what it
@@ -27,26 +46,50 @@ impl<W> WorkerPool<W> {
     /// # Errors
     /// When no worker can be started, and what `play` returns.
     pub fn with_worker<T, E: From<EnvironmentError>>(&self, play: impl FnOnce(&mut W) -> Result<T, E>) -> Result<T, E> {
-        let idle = self.lock().pop();
-        let mut worker = match idle {
+        let mut seat = self.take_seat();
+        let mut worker = match seat.worker.take() {
             Some(worker) => worker,
             // Not under the lock: others go on while this one starts.
             None => (self.start)()?,
         };
         let played = play(&mut worker)?;
-        self.lock().push(worker);
+        seat.worker = Some(worker);
         Ok(played)
     }
 
-    fn lock(&self) -> MutexGuard<'_, Vec<W>> {
-        // Nobody panics while holding the lock; and if so, a list of idle workers is sound at every moment.
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    fn take_seat(&self) -> Seat<'_, W> {
+        let mut state = self.lock();
+        while state.n_in_use >= self.max_in_use {
+            state = self.given_back.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        state.n_in_use += 1;
+        Seat { pool: self, worker: state.idle.pop() }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State<W>> {
+        // Nobody panics while holding the lock; and if so, the state is sound at every moment.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One player's place, given back however the player leaves.
+struct Seat<'p, W> {
+    pool: &'p WorkerPool<W>,
+    worker: Option<W>,
+}
+
+impl<W> Drop for Seat<'_, W> {
+    fn drop(&mut self) {
+        let mut state = self.pool.lock();
+        state.n_in_use -= 1;
+        state.idle.extend(self.worker.take());
+        self.pool.given_back.notify_one();
     }
 }
 
 impl<W> fmt::Debug for WorkerPool<W> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("WorkerPool").field("n_idle", &self.lock().len()).finish_non_exhaustive()
+        formatter.debug_struct("WorkerPool").field("n_idle", &self.lock().idle.len()).finish_non_exhaustive()
     }
 }
 
@@ -87,6 +130,26 @@ mod tests {
         });
         assert_eq!(pair, Ok((0, 1)));
         assert_eq!(n_started.load(Ordering::Relaxed), 2);
+    }
+
+    #[test]
+    fn players_beyond_the_limit_wait_for_their_turn() {
+        let (pool, n_started) = numbered();
+        let pool = pool.limited_to(1);
+        let n_playing = AtomicU32::new(0);
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    pool.with_worker(|_| {
+                        assert_eq!(n_playing.fetch_add(1, Ordering::SeqCst), 0);
+                        std::thread::yield_now();
+                        n_playing.fetch_sub(1, Ordering::SeqCst);
+                        Ok::<_, EnvironmentError>(())
+                    })
+                });
+            }
+        });
+        assert_eq!(n_started.load(Ordering::Relaxed), 1);
     }
 
     #[test]

@@ -106,8 +106,8 @@ pub(crate) fn baselines(config: &EvaluateConfig, suite: Suite, n_models: usize) 
                 failures_to_escalate,
                 escalated_steps,
                 // In skill-chain a model has two things to say, and sees the same subgoal until it is solved.
-                repeated_command_fails: suite == Suite::Household,
-                repeated_observation_fails: suite == Suite::Household,
+                repeated_command_fails: suite != Suite::SkillChain,
+                repeated_observation_fails: suite != Suite::SkillChain,
                 ..CascadeConfig::default()
             });
             let cascade = cascade.or_bad_input()?;
