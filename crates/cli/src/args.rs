@@ -63,6 +63,8 @@ pub(crate) enum Command {
     Tasks(TasksArgs),
     /// Work with an environment outside of this program.
     Environment(EnvironmentArgs),
+    /// Turn logs of real agents into episodes, steps and tasks.
+    Import(ImportArgs),
     /// Measure whether the simulated models behave as real logs do.
     Calibrate(CalibrateArgs),
     /// Show an artifact: schema, footer keys and first rows.
@@ -301,6 +303,34 @@ pub(crate) struct EnvironmentCheckArgs {
     /// The environment's program and arguments.
     #[arg(last = true, value_name = "COMMAND")]
     pub(crate) argv: Vec<String>,
+}
+
+/// Flags of `import`.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:
+  tollgate import --format steps-jsonl runs/*.jsonl.gz --map datasets/maps/intercode-sql.toml --out runs/logs")]
+pub(crate) struct ImportArgs {
+    /// Form of the logs: `steps-jsonl`, `openai-jsonl`, `tau2`, `otel-genai` or `litellm`.
+    #[arg(long)]
+    pub(crate) format: String,
+    /// Logs, plain or compressed with gzip or Zstandard; `-` is standard input.
+    #[arg(value_name = "PATH", required = true)]
+    pub(crate) paths: Vec<PathBuf>,
+    /// Directory to write; it appears only when everything in it is complete and valid.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: PathBuf,
+    /// TOML file that maps models to a pool, and says what else the log leaves open.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) map: Option<PathBuf>,
+    /// Refuse the whole import at the first bad row, instead of leaving such rows out.
+    #[arg(long)]
+    pub(crate) strict: bool,
+    /// The longest row that is read, or simulation of a tau2 file. Bytes.
+    #[arg(long, value_name = "N", default_value_t = 16 << 20, value_parser = clap::value_parser!(u32).range(1024..))]
+    pub(crate) max_row_bytes: u32,
+    /// As JSON, for programs.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// Flags of `calibrate`.

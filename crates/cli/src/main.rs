@@ -61,6 +61,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::ContractDocs(args) => commands::contract_docs::run(&args),
         Command::Tasks(args) => commands::tasks::run(&args),
         Command::Environment(args) => commands::environment::run(&args),
+        Command::Import(args) => commands::import::run(&args),
         Command::Calibrate(args) => commands::calibrate::run(&args),
         Command::Inspect(args) => commands::inspect::run(&args),
         Command::Bench(args) => commands::bench::run(&args),

@@ -113,20 +113,24 @@ impl<'a> Decoder<'a> {
     }
 
     pub(crate) fn action(&self, column: &Column) -> Result<Vec<ModelIndex>, ContractError> {
-        let to_action = |(row, position): (usize, u32)| {
-            let position = position as usize;
-            let expected = format_args!("an index of a pool of at most {} models", ModelPool::MAX_MODELS);
-            if position < ModelPool::MAX_MODELS {
-                Ok(ModelIndex::new(position))
-            } else {
+        let actions = self.optional_action(column)?.into_iter().enumerate();
+        actions.map(|(row, action)| action.ok_or_else(|| ContractError::null(self.kind, column, row))).collect()
+    }
+
+    /// Actions, where they are not null.
+    pub(crate) fn optional_action(&self, column: &Column) -> Result<Vec<Option<ModelIndex>>, ContractError> {
+        let array: Int32Array = self.array(column)?.to_data().into();
+        let to_action = |(row, position): (usize, Option<i32>)| match position {
+            None => Ok(None),
+            Some(position) if (0..ModelPool::MAX_MODELS as i32).contains(&position) => {
+                Ok(Some(ModelIndex::new(position as usize)))
+            }
+            Some(position) => {
+                let expected = format_args!("an index of a pool of at most {} models", ModelPool::MAX_MODELS);
                 Err(self.value_error(column, row, position, expected))
             }
         };
-        let array = self.array(column)?;
-        if let Some(row) = (0..array.len()).find(|&row| array.is_null(row)) {
-            return Err(ContractError::null(self.kind, column, row));
-        }
-        self.count(column)?.into_iter().enumerate().map(to_action).collect()
+        array.iter().enumerate().map(to_action).collect()
     }
 
     pub(crate) fn optional_int64(&self, column: &Column) -> Result<Vec<Option<u64>>, ContractError> {

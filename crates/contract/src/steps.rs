@@ -97,8 +97,8 @@ impl ArtifactRow for StepRow {
         let log_probs = columns.float32(&LOG_PROB)?;
         let remaining = columns.optional_money(&REMAINING_NANO_USD)?;
         let rewards = columns.float32(&REWARD)?;
-        let provenances = columns.parsed_or(&PROVENANCE, &Provenance::Played, PROVENANCES, provenance)?;
-        let cost_sources = columns.parsed_or(&COST_SOURCE, &CostSource::Simulated, COST_SOURCES, cost_source)?;
+        let provenances = provenances(&columns)?;
+        let cost_sources = cost_sources(&columns)?;
         let row = |(at, (episode_id, turn)): (usize, _)| Self {
             episode_id,
             step_idx: step_idxs[at],
@@ -131,6 +131,20 @@ pub fn cost_source_name(source: CostSource) -> Option<&'static str> {
     (source != CostSource::Simulated).then(|| source.as_str())
 }
 
+fn provenances(columns: &Decoder<'_>) -> Result<Vec<Provenance>, ContractError> {
+    columns.parsed_or(&PROVENANCE, &Provenance::Played, PROVENANCES, provenance)
+}
+
+fn cost_sources(columns: &Decoder<'_>) -> Result<Vec<CostSource>, ContractError> {
+    columns.parsed_or(&COST_SOURCE, &CostSource::Simulated, COST_SOURCES, cost_source)
+}
+
+/// Checks that provenance and source of cost are of their closed sets.
+pub(crate) fn check_sources(columns: &Decoder<'_>) -> Result<(), ContractError> {
+    provenances(columns)?;
+    cost_sources(columns).map(|_| ())
+}
+
 fn provenance(name: &str) -> Option<Provenance> {
     Provenance::ALL.into_iter().find(|&known| provenance_name(known) == Some(name))
 }
@@ -140,7 +154,7 @@ fn cost_source(name: &str) -> Option<CostSource> {
 }
 
 /// Steps without a model have no place in a pipeline: only imported logs hold some.
-fn model_ids(columns: &Decoder<'_>) -> Result<Vec<Arc<str>>, ContractError> {
+pub(crate) fn model_ids(columns: &Decoder<'_>) -> Result<Vec<Arc<str>>, ContractError> {
     let sources = columns.optional_shared_text(&SOURCE_MODEL)?;
     let model_ids = columns.optional_shared_text(&MODEL_ID)?;
     let known = |(row, model_id): (usize, Option<Arc<str>>)| {

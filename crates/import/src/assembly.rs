@@ -80,7 +80,6 @@ pub(crate) struct Assembly<'a, S> {
     last: Option<usize>,
     name: String,
     n_rows: u64,
-    n_steps: u64,
 }
 
 impl<'a, S: EpisodeSink> Assembly<'a, S> {
@@ -98,7 +97,6 @@ impl<'a, S: EpisodeSink> Assembly<'a, S> {
             last: None,
             name: String::new(),
             n_rows: 0,
-            n_steps: 0,
         }
     }
 
@@ -118,7 +116,6 @@ impl<'a, S: EpisodeSink> Assembly<'a, S> {
         step: Result<LoggedStep<'_>, (Refusal, Option<EpisodeName<'_>>)>,
         place: Place,
     ) -> Result<(), ImportError> {
-        self.n_steps += 1;
         match step {
             Ok(step) => self.add(&step, place),
             Err((refusal, None)) => self.skips.add(place, &refusal),
@@ -252,8 +249,8 @@ impl<'a, S: EpisodeSink> Assembly<'a, S> {
         let mut slots: Vec<usize> = self.open.values().copied().collect();
         slots.sort_unstable_by_key(|&slot| self.slots[slot].first_row);
         slots.into_iter().try_for_each(|slot| self.close(slot))?;
-        let Self { sink, skips, models, n_rows, n_steps, .. } = self;
-        Ok(Assembled { sink, skips, models, n_rows, n_steps })
+        let Self { sink, skips, models, n_rows, .. } = self;
+        Ok(Assembled { sink, skips, models, n_rows })
     }
 }
 
@@ -263,7 +260,6 @@ pub(crate) struct Assembled<S> {
     pub(crate) skips: Skips,
     pub(crate) models: LogModels,
     pub(crate) n_rows: u64,
-    pub(crate) n_steps: u64,
 }
 
 /// The log's own name of an episode, or else `<task>@<model>#<trial>`.

@@ -85,7 +85,11 @@ impl ImportError {
     pub const fn is_bad_input(&self) -> bool {
         matches!(
             self,
-            Self::Open { .. } | Self::Refused { .. } | Self::NoEpisodes { .. } | Self::Pool { .. } | Self::Exists { .. }
+            Self::Open { .. }
+                | Self::Refused { .. }
+                | Self::NoEpisodes { .. }
+                | Self::Pool { .. }
+                | Self::Exists { .. }
         )
     }
 }

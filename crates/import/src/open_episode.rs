@@ -106,7 +106,10 @@ impl OpenEpisode {
             return Err(if is_same {
                 Refusal::new(Reason::DuplicateStep, format!("the same step as in line {at}"))
             } else {
-                Refusal::new(Reason::ConflictingStep, format!("another step {} than in line {at}", describe(step.order)))
+                Refusal::new(
+                    Reason::ConflictingStep,
+                    format!("another step {} than in line {at}", describe(step.order)),
+                )
             });
         }
         self.steps.push(new);
@@ -183,7 +186,8 @@ impl OpenEpisode {
         }
         let incomplete = |detail| Err(Refusal::new(Reason::IncompleteEpisode, detail));
         let id = self.text(&self.id);
-        let position = |(at, step): &(usize, &OpenStep)| matches!(step.order, Order::Index(index) if index as usize != *at);
+        let position =
+            |(at, step): &(usize, &OpenStep)| matches!(step.order, Order::Index(index) if index as usize != *at);
         if let Some((missing, _)) = self.steps.iter().enumerate().find(position) {
             return incomplete(format!("episode `{id}` has no step {missing}"));
         }
@@ -214,7 +218,8 @@ fn usage(tokens: LoggedTokens) -> Result<TokenUsage, Refusal> {
         return Err(Refusal::new(Reason::MissingUsage, format!("has no count of {field} tokens")));
     };
     let (cached, written) = (tokens.cached.unwrap_or(0), tokens.cache_write.unwrap_or(0));
-    for (name, count) in [("prompt", prompt), ("completion", completion), ("cached", cached), ("cache write", written)] {
+    for (name, count) in [("prompt", prompt), ("completion", completion), ("cached", cached), ("cache write", written)]
+    {
         if !(0..=i64::from(i32::MAX)).contains(&count) {
             return Err(Refusal::new(Reason::BadTokens, format!("{count} {name} tokens, expected 0 to 2^31 - 1")));
         }
@@ -237,8 +242,7 @@ mod tests {
 
     #[test]
     fn what_the_cache_had_is_no_input() {
-        let tokens =
-            LoggedTokens { prompt: Some(100), cached: Some(60), cache_write: Some(30), completion: Some(7) };
+        let tokens = LoggedTokens { prompt: Some(100), cached: Some(60), cache_write: Some(30), completion: Some(7) };
         let expected =
             TokenUsage { input_tokens: 10, cached_input_tokens: 60, cache_write_tokens: 30, output_tokens: 7 };
         assert_eq!(usage(tokens), Ok(expected));

@@ -97,6 +97,8 @@ pub struct ImportPlan {
     pub environment: Option<Arc<str>>,
     /// The models that a router chooses from. Without a pool the models of the log become one.
     pub pool: Option<ModelPool>,
+    /// Whether the pool's prices only put its models in order, and price nothing.
+    pub is_pool_guessed: bool,
     /// Names in the log of models of the pool.
     pub aliases: HashMap<String, String>,
     /// Prices by name in the log or id in the pool, for costs that the log does not have.
@@ -143,7 +145,7 @@ impl ImportPlan {
         KnownModel {
             name: name.into(),
             in_pool: found.map(|(index, model)| (index, model.id.clone())),
-            prices: found.map(|(_, model)| model.prices).or_else(listed),
+            prices: found.filter(|_| !self.is_pool_guessed).map(|(_, model)| model.prices).or_else(listed),
         }
     }
 }

@@ -85,7 +85,8 @@ pub(crate) struct LoggedStep<'a> {
 }
 
 /// Takes the steps of a row. An error ends the import; refusals do not come back.
-pub(crate) type StepSink<'a> = dyn FnMut(Result<LoggedStep<'_>, (Refusal, Option<EpisodeName<'_>>)>) -> Result<(), crate::ImportError> + 'a;
+pub(crate) type StepSink<'a> =
+    dyn FnMut(Result<LoggedStep<'_>, (Refusal, Option<EpisodeName<'_>>)>) -> Result<(), crate::ImportError> + 'a;
 
 /// Enough of a bad row to know the episode that it breaks.
 #[derive(Debug, Clone, Copy)]

@@ -145,10 +145,11 @@ impl fmt::Display for SkippedRow {
     }
 }
 
-/// All that was left out: counted, the first few kept, every one in a file.
+/// All that was left out: counted, the first few of each reason kept, every one in a file.
 pub(crate) struct Skips {
     path: PathBuf,
-    file: BufWriter<File>,
+    /// Where the rows are written; nowhere in a first look, whose rows come again.
+    file: Option<BufWriter<File>>,
     line: String,
     sources: Vec<String>,
     is_strict: bool,
@@ -157,21 +158,27 @@ pub(crate) struct Skips {
 }
 
 impl Skips {
-    /// How many rows are kept for the report.
-    const MAX_LISTED: usize = 20;
+    /// How many rows of one reason are kept for the report.
+    const MAX_LISTED: u64 = 5;
 
     /// Everything that is skipped goes to the file at `path`; under `is_strict` the first one is an error.
     pub(crate) fn create(path: &Path, sources: Vec<String>, is_strict: bool) -> Result<Self, ImportError> {
         let file = File::create(path).map_err(|source| ImportError::write(path, source))?;
         Ok(Self {
             path: path.to_owned(),
-            file: BufWriter::new(file),
+            file: Some(BufWriter::new(file)),
             line: String::new(),
             sources,
             is_strict,
             counts: BTreeMap::new(),
             first: Vec::new(),
         })
+    }
+
+    /// What is skipped is of no interest.
+    pub(crate) fn uncounted(sources: Vec<String>) -> Self {
+        let (path, line) = (PathBuf::new(), String::new());
+        Self { path, file: None, line, sources, is_strict: false, counts: BTreeMap::new(), first: Vec::new() }
     }
 
     /// Notes a row.
@@ -188,8 +195,9 @@ impl Skips {
         if self.is_strict && refusal.reason != Reason::DuplicateStep {
             return Err(ImportError::Refused { row: row() });
         }
-        *self.counts.entry(refusal.reason).or_insert(0) += 1;
-        if self.first.len() < Self::MAX_LISTED {
+        let count = self.counts.entry(refusal.reason).or_insert(0);
+        *count += 1;
+        if *count <= Self::MAX_LISTED {
             let row = row();
             self.first.push(row);
         }
@@ -197,6 +205,7 @@ impl Skips {
     }
 
     fn write(&mut self, place: Place, refusal: &Refusal) -> std::io::Result<()> {
+        let Some(file) = &mut self.file else { return Ok(()) };
         self.line.clear();
         self.line.push_str("{\"file\":");
         push_quoted(&self.sources[place.source as usize], &mut self.line);
@@ -207,7 +216,7 @@ impl Skips {
         self.line.push_str(",\"detail\":");
         push_quoted(&refusal.detail, &mut self.line);
         self.line.push_str("}\n");
-        self.file.write_all(self.line.as_bytes())
+        file.write_all(self.line.as_bytes())
     }
 
     pub(crate) const fn is_strict(&self) -> bool {
@@ -221,7 +230,7 @@ impl Skips {
 
     /// Ends the file. Counts by reason, and the first rows.
     pub(crate) fn finish(mut self) -> Result<(BTreeMap<Reason, u64>, Vec<SkippedRow>), ImportError> {
-        self.file.flush().map_err(|source| ImportError::write(&self.path, source))?;
+        self.file.iter_mut().try_for_each(Write::flush).map_err(|source| ImportError::write(&self.path, source))?;
         Ok((self.counts, self.first))
     }
 }

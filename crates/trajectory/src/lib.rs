@@ -37,7 +37,7 @@ pub use error::TrajectoryError;
 pub use publish::PartialDirectory;
 pub use reader::{ArtifactReader, Batches, read_rows};
 pub use validate::{SlotContents, validate_slot};
-pub use writer::{ArtifactWriter, WrittenArtifact, write_rows};
+pub use writer::{ArtifactWriter, BatchWriter, WrittenArtifact, write_rows};
 
 /// The footer key that names the artifact.
 pub const KIND_KEY: &str = "tollgate.kind";

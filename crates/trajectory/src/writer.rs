@@ -5,12 +5,13 @@ use std::io::Write;
 use std::mem;
 use std::path::{Path, PathBuf};
 
+use arrow::record_batch::RecordBatch;
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::metadata::KeyValue;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use tempfile::{Builder, NamedTempFile};
-use tollgate_contract::{ArtifactKind, ArtifactRow, CONTRACT_VERSION, Digest, DigestWriter};
+use tollgate_contract::{ArtifactKind, ArtifactRow, CONTRACT_VERSION, ColumnType, Digest, DigestWriter};
 
 use crate::{KIND_KEY, TrajectoryError, VERSION_KEY};
 
@@ -80,11 +81,8 @@ impl<R: ArtifactRow> ArtifactWriter<R> {
     /// As [`ArtifactWriter::write`]; what was at the path before is still there then.
     pub fn finish(self) -> Result<WrittenArtifact, TrajectoryError> {
         let Self { path, partial, encoder } = self;
-        let io = |source| TrajectoryError::io(&path, source);
         let encoded = encoder.finish()?;
-        partial.as_file().sync_all().map_err(io)?;
-        partial.persist(&path).map_err(|error| io(error.error))?;
-        sync_directory(&path)?;
+        place(&path, partial)?;
         Ok(WrittenArtifact { path, kind: R::KIND, rows: encoded.rows, bytes: encoded.bytes, digest: encoded.digest })
     }
 }
@@ -100,6 +98,66 @@ pub fn write_rows<R: ArtifactRow>(
     let mut writer = ArtifactWriter::create(path)?;
     writer.write_all(rows)?;
     writer.finish()
+}
+
+/// Writes batches of one artifact as they are, for writers that build columns themselves. As with [`ArtifactWriter`], the
+/// file appears whole or not at all; equal batches give equal bytes.
+pub struct BatchWriter {
+    path: PathBuf,
+    kind: ArtifactKind,
+    partial: NamedTempFile,
+    parquet: ArrowWriter<DigestWriter<File>>,
+    rows: u64,
+}
+
+impl BatchWriter {
+    /// Bytes of encoded pages after which a row group is closed: batches may hold very long texts.
+    const ROW_GROUP_BYTES: usize = 1 << 26;
+
+    /// Starts a file at `path`, and makes the directory that it lies in.
+    ///
+    /// # Errors
+    /// [`TrajectoryError::Io`] or [`TrajectoryError::DiskFull`].
+    pub fn create(path: &Path, kind: ArtifactKind) -> Result<Self, TrajectoryError> {
+        let partial = partial_file(path)?;
+        let sink = partial.as_file().try_clone().map_err(|source| TrajectoryError::io(path, source))?;
+        let parquet = ArrowWriter::try_new(DigestWriter::new(sink), kind.schema(), Some(properties(kind, false)))
+            .map_err(|source| TrajectoryError::writing(path, source))?;
+        Ok(Self { path: path.to_owned(), kind, partial, parquet, rows: 0 })
+    }
+
+    /// Adds a batch of the artifact's schema.
+    ///
+    /// # Errors
+    /// [`TrajectoryError::Encode`] for a batch of another schema, [`TrajectoryError::DiskFull`], [`TrajectoryError::Io`].
+    pub fn write(&mut self, batch: &RecordBatch) -> Result<(), TrajectoryError> {
+        self.parquet.write(batch).map_err(|source| TrajectoryError::writing(&self.path, source))?;
+        self.rows += batch.num_rows() as u64;
+        if self.parquet.in_progress_size() >= Self::ROW_GROUP_BYTES {
+            self.parquet.flush().map_err(|source| TrajectoryError::writing(&self.path, source))?;
+        }
+        Ok(())
+    }
+
+    /// Completes the file and puts it in place, as [`ArtifactWriter::finish`] does.
+    ///
+    /// # Errors
+    /// As [`BatchWriter::write`].
+    pub fn finish(mut self) -> Result<WrittenArtifact, TrajectoryError> {
+        self.parquet.finish().map_err(|source| TrajectoryError::writing(&self.path, source))?;
+        self.parquet.sync().map_err(|source| TrajectoryError::io(&self.path, source))?;
+        let (bytes, digest) = (self.parquet.inner().bytes(), self.parquet.inner().digest());
+        place(&self.path, self.partial)?;
+        Ok(WrittenArtifact { path: self.path, kind: self.kind, rows: self.rows, bytes, digest })
+    }
+}
+
+/// Flushes a complete file to the disk and puts it in place of whatever was at `path`.
+fn place(path: &Path, partial: NamedTempFile) -> Result<(), TrajectoryError> {
+    let io = |source| TrajectoryError::io(path, source);
+    partial.as_file().sync_all().map_err(io)?;
+    partial.persist(path).map_err(|error| io(error.error))?;
+    sync_directory(path)
 }
 
 /// Encodes rows into any sink: a file, or in tests a disk without room.
@@ -118,7 +176,7 @@ struct Encoded {
 
 impl<R: ArtifactRow, W: Write + Send> RowEncoder<R, W> {
     fn new(path: &Path, sink: W) -> Result<Self, TrajectoryError> {
-        let parquet = ArrowWriter::try_new(DigestWriter::new(sink), R::KIND.schema(), Some(properties(R::KIND)))
+        let parquet = ArrowWriter::try_new(DigestWriter::new(sink), R::KIND.schema(), Some(properties(R::KIND, true)))
             .map_err(|source| TrajectoryError::writing(path, source))?;
         Ok(Self { path: path.to_owned(), parquet, waiting: Vec::with_capacity(BATCH_ROWS), rows: 0 })
     }
@@ -149,13 +207,19 @@ impl<R: ArtifactRow, W: Write + Send> RowEncoder<R, W> {
     }
 }
 
-/// Footer keys go in as properties of the writer: what stands in the Arrow schema alone is hidden from DuckDB.
-fn properties(kind: ArtifactKind) -> WriterProperties {
+/// Footer keys go in as properties of the writer: what stands in the Arrow schema alone is hidden from DuckDB. A dictionary of
+/// long texts pays only where they repeat, as those of simulations do; real logs are written without.
+fn properties(kind: ArtifactKind, has_text_dictionaries: bool) -> WriterProperties {
     let keys = vec![
         KeyValue::new(KIND_KEY.to_owned(), kind.as_str().to_owned()),
         KeyValue::new(VERSION_KEY.to_owned(), CONTRACT_VERSION.to_string()),
     ];
-    WriterProperties::builder()
+    let mut builder = WriterProperties::builder();
+    let texts = kind.columns().iter().filter(|column| column.column_type == ColumnType::Text);
+    for column in texts.filter(|_| !has_text_dictionaries) {
+        builder = builder.set_column_dictionary_enabled(column.name.into(), false);
+    }
+    builder
         .set_compression(Compression::ZSTD(ZstdLevel::default()))
         .set_dictionary_enabled(true)
         .set_statistics_enabled(EnabledStatistics::Page)

@@ -6,6 +6,7 @@ pub(crate) mod check_config;
 pub(crate) mod contract_docs;
 mod described_tasks;
 pub(crate) mod environment;
+pub(crate) mod import;
 pub(crate) mod inspect;
 pub(crate) mod stages;
 pub(crate) mod tasks;

@@ -4,6 +4,7 @@
 //! and `timeout_secs`; the rest is the stage's own.
 
 mod external;
+mod import_map;
 mod pool;
 mod stage;
 mod strict;
@@ -19,6 +20,7 @@ use tollgate_taxonomy::Thresholds;
 use crate::failure::{OrBadInput, bad_input};
 
 pub(crate) use external::{ExternalConfig, Transport};
+pub(crate) use import_map::ImportMap;
 pub(crate) use pool::PoolFile;
 pub(crate) use stage::*;
 pub(crate) use strict::read;

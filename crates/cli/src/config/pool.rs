@@ -35,6 +35,34 @@ pub(crate) struct ModelEntry {
     pub(crate) simulated_profile: Option<String>,
 }
 
+/// The prices of a model that is in no pool.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PriceEntry {
+    input_usd_per_million: f64,
+    /// The input price where the provider has no other.
+    cached_input_usd_per_million: Option<f64>,
+    /// The input price where the provider does not bill that apart.
+    cache_write_usd_per_million: Option<f64>,
+    output_usd_per_million: f64,
+}
+
+impl PriceEntry {
+    /// The prices of `model`; `origin` names the file in errors.
+    pub(crate) fn prices(&self, origin: &str, model: &str) -> anyhow::Result<Prices> {
+        let input = self.input_usd_per_million;
+        let prices = Prices::per_million_usd(
+            input,
+            self.cached_input_usd_per_million.unwrap_or(input),
+            self.cache_write_usd_per_million.unwrap_or(input),
+            self.output_usd_per_million,
+        );
+        // A model of these prices shows that none of them is missing.
+        let checked = prices.and_then(|prices| Model::new(model, prices));
+        checked.map(|model| model.prices).map_err(|error| bad_input(format!("{origin}: `prices.\"{model}\"`: {error}")))
+    }
+}
+
 impl PoolFile {
     /// Reads the file at `path`.
     pub(crate) fn open(path: &Path) -> anyhow::Result<Self> {

@@ -4,6 +4,7 @@ mod cross;
 mod derived;
 mod findings;
 mod played;
+mod steps;
 
 use std::collections::BTreeMap;
 use std::mem;
@@ -17,6 +18,7 @@ use crate::{ArtifactKind, ArtifactRow, ContractError};
 use derived::{ExampleTable, FrontierTable, LabelTable, TrainingTable};
 use findings::RowReport;
 use played::{EpisodeTable, StepTable, TaskTable};
+use steps::StepFacts;
 
 /// Checks the artifacts of a slot. Feed every batch of each, in the order of the file; artifacts may come in any order, and
 /// what depends on two of them is checked at the end where both were fed.
@@ -37,6 +39,8 @@ use played::{EpisodeTable, StepTable, TaskTable};
 pub struct Checks {
     /// Models in the pool, where it is known.
     n_models: Option<usize>,
+    /// Whether steps may be of models in no pool, as imported ones are.
+    is_import: bool,
     rows: BTreeMap<ArtifactKind, u64>,
     findings: Findings,
     tasks: TaskTable,
@@ -65,6 +69,12 @@ impl Checks {
         Self { n_models, ..Self::default() }
     }
 
+    /// As [`Checks::new`], for logs: a step whose model is in no pool has neither `action` nor `model_id`.
+    #[must_use]
+    pub fn of_import(n_models: Option<usize>) -> Self {
+        Self { n_models, is_import: true, ..Self::default() }
+    }
+
     /// Notes that an artifact is there, even if it has no rows.
     pub fn begin(&mut self, kind: ArtifactKind) {
         self.rows.entry(kind).or_insert(0);
@@ -84,9 +94,7 @@ impl Checks {
             ArtifactKind::Episodes => {
                 self.each(batch, first_row, |checks, row, report| checks.episodes.row(row, report))
             }
-            ArtifactKind::Steps => {
-                self.each(batch, first_row, |checks, row, report| checks.steps.row(row, checks.n_models, report))
-            }
+            ArtifactKind::Steps => self.each_step(batch, first_row),
             ArtifactKind::BoundaryLabels => {
                 self.each(batch, first_row, |checks, row, report| checks.labels.row(row, report))
             }
@@ -146,6 +154,16 @@ impl Checks {
             check(self, row, &mut RowReport { findings: &mut findings, kind: R::KIND, row: position });
         }
         self.findings = findings;
+        Ok(())
+    }
+
+    /// Steps are checked without their words, which are most of them.
+    fn each_step(&mut self, batch: &RecordBatch, first_row: u64) -> Result<(), ContractError> {
+        let steps = StepFacts::from_batch(batch, self.is_import)?;
+        for (step, row) in steps.into_iter().zip(first_row..) {
+            let report = &mut RowReport { findings: &mut self.findings, kind: ArtifactKind::Steps, row };
+            self.steps.row(step, self.n_models, report);
+        }
         Ok(())
     }
 

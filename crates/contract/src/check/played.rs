@@ -7,7 +7,8 @@ use std::sync::Arc;
 use tollgate_routing::{Budget, EpisodeId, ModelPool, NanoUsd, Split, Task, TaskId};
 
 use super::findings::RowReport;
-use crate::{EpisodeRow, EvaluationRow, StepRow, episodes, evaluations, steps, tasks};
+use super::steps::StepFacts;
+use crate::{EpisodeRow, EvaluationRow, episodes, evaluations, steps, tasks};
 
 /// How far above 0 rounding may lift the logarithm of a probability of 1.
 const LOG_PROB_TOLERANCE: f32 = 1e-6;
@@ -106,9 +107,9 @@ pub(super) struct StepTable {
 }
 
 impl StepTable {
-    pub(super) fn row(&mut self, row: StepRow, n_models: Option<usize>, report: &mut RowReport<'_>) {
-        self.check_model(&row, n_models, report);
-        let StepRow { episode_id, step_idx, step, .. } = row;
+    pub(super) fn row(&mut self, step: StepFacts, n_models: Option<usize>, report: &mut RowReport<'_>) {
+        self.check_model(&step, n_models, report);
+        let StepFacts { episode_id, step_idx, .. } = step;
         report.expect(step.log_prob <= LOG_PROB_TOLERANCE, &steps::LOG_PROB, step.log_prob, "0 or less");
         if self.current.as_ref().is_none_or(|(id, _)| *id != episode_id) {
             self.close_episode();
@@ -133,11 +134,13 @@ impl StepTable {
             );
         }
         sums.n_steps = step_idx.saturating_add(1);
-        sums.cost += step.turn.cost;
-        sums.calls[step.turn.action.get()] += 1;
+        sums.cost += step.cost;
+        if let Some((action, _)) = step.model {
+            sums.calls[action.get()] += 1;
+        }
         sums.remaining = step.remaining;
         self.n_steps += 1;
-        self.n_tokens += u64::from(step.turn.usage.output_tokens) + u64::from(step.turn.usage.prompt_tokens());
+        self.n_tokens += step.n_tokens;
     }
 
     /// The last episode is complete.
@@ -151,19 +154,20 @@ impl StepTable {
         BTreeMap::from([("n_steps", self.n_steps), ("n_tokens", self.n_tokens)])
     }
 
-    fn check_model(&mut self, row: &StepRow, n_models: Option<usize>, report: &mut RowReport<'_>) {
-        let action = row.step.turn.action.get();
+    fn check_model(&mut self, step: &StepFacts, n_models: Option<usize>, report: &mut RowReport<'_>) {
+        let Some((action, model_id)) = &step.model else { return };
+        let action = action.get();
         report.expect(
             n_models.is_none_or(|n_models| action < n_models),
             &steps::ACTION,
             action,
             format_args!("an index of a pool of {} models", n_models.unwrap_or_default()),
         );
-        let known = self.model_ids[action].get_or_insert_with(|| row.model_id.clone());
+        let known = self.model_ids[action].get_or_insert_with(|| model_id.clone());
         report.expect(
-            *known == row.model_id,
+            known == model_id,
             &steps::MODEL_ID,
-            format_args!("`{}`", row.model_id),
+            format_args!("`{model_id}`"),
             format_args!("`{known}` as before for action {action}"),
         );
     }

@@ -2,11 +2,11 @@
 
 mod steps_jsonl;
 
+use crate::ImportError;
 use crate::json::{Json, Text};
 use crate::plan::{ImportPlan, LogFormat, SplitBy};
 use crate::record::StepSink;
 use crate::skips::{Reason, Refusal};
-use crate::ImportError;
 
 pub(crate) use steps_jsonl::StepsJsonl;
 
@@ -38,7 +38,7 @@ pub(crate) fn split_field(plan: &ImportPlan) -> Option<&str> {
 }
 
 /// A name: a string, or a number as it is written.
-pub(crate) fn name(field: &str, value: Json<'_>) -> Result<Option<Text<'_>>, Refusal> {
+pub(crate) fn name<'a>(field: &str, value: Json<'a>) -> Result<Option<Text<'a>>, Refusal> {
     if value.is_null() {
         return Ok(None);
     }
@@ -50,7 +50,7 @@ pub(crate) fn name(field: &str, value: Json<'_>) -> Result<Option<Text<'_>>, Ref
 }
 
 /// Words, or nothing for null.
-pub(crate) fn words(field: &str, value: Json<'_>) -> Result<Option<Text<'_>>, Refusal> {
+pub(crate) fn words<'a>(field: &str, value: Json<'a>) -> Result<Option<Text<'a>>, Refusal> {
     if value.is_null() {
         return Ok(None);
     }
