@@ -122,7 +122,7 @@ impl<'a> Decoder<'a> {
         let array: Int32Array = self.array(column)?.to_data().into();
         let to_action = |(row, position): (usize, Option<i32>)| match position {
             None => Ok(None),
-            Some(position) if (0..ModelPool::MAX_MODELS as i32).contains(&position) => {
+            Some(position) if usize::try_from(position).is_ok_and(|position| position < ModelPool::MAX_MODELS) => {
                 Ok(Some(ModelIndex::new(position as usize)))
             }
             Some(position) => {

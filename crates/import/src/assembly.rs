@@ -43,15 +43,13 @@ impl LogModels {
         if self.models.get(self.last).is_some_and(|last| *last.name == *self.scratch) {
             return self.last;
         }
-        self.last = match self.by_name.get(self.scratch.as_str()) {
-            Some(&known) => known,
-            None => {
-                let model = plan.resolve(&self.scratch);
-                self.by_name.insert(model.name.clone(), self.models.len());
-                self.models.push(model);
-                self.models.len() - 1
-            }
-        };
+        let known = self.by_name.get(self.scratch.as_str()).copied();
+        self.last = known.unwrap_or_else(|| {
+            let model = plan.resolve(&self.scratch);
+            self.by_name.insert(model.name.clone(), self.models.len());
+            self.models.push(model);
+            self.models.len() - 1
+        });
         self.last
     }
 }

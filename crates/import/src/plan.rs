@@ -15,7 +15,7 @@ pub enum LogFormat {
     OpenAiJsonl,
     /// The result file of tau2-bench.
     Tau2,
-    /// OTLP JSON lines with the GenAI semantic conventions of OpenTelemetry.
+    /// JSON lines of the OpenTelemetry protocol with the generative-AI semantic conventions.
     OtelGenAi,
     /// LiteLLM's spend logs or standard logging payloads, one per line.
     LiteLlm,

@@ -117,7 +117,7 @@ impl Figures {
     pub(crate) fn note_episode(
         &mut self,
         episode: &OpenEpisode,
-        outcome: &Outcome,
+        outcome: Outcome,
         costs: &[StepCost],
         models: &LogModels,
     ) {

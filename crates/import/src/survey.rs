@@ -32,10 +32,10 @@ impl EpisodeSink for Survey {
 impl Survey {
     /// The models ordered by their mean price per token, or why they make no pool.
     pub(crate) fn pool(mut self, models: &LogModels) -> Result<ModelPool, String> {
-        let mut priced: Vec<(f64, &str)> = Vec::new();
+        let mut ranked: Vec<(f64, &str)> = Vec::new();
         for (model, (usd, n_tokens)) in &self.models {
             if *usd > 0.0 && *n_tokens > 0 {
-                priced.push((usd / *n_tokens as f64, &models.get(*model).name));
+                ranked.push((usd / *n_tokens as f64, &models.get(*model).name));
             } else {
                 self.n_unpriced += 1;
             }
@@ -43,14 +43,14 @@ impl Survey {
         if self.n_unpriced > 0 {
             return Err(format!("{} of the log's {} models have no cost", self.n_unpriced, self.models.len()));
         }
-        priced.sort_by(|one, other| one.0.total_cmp(&other.0).then(one.1.cmp(other.1)));
+        ranked.sort_by(|one, other| one.0.total_cmp(&other.0).then(one.1.cmp(other.1)));
         let model = |&(usd, name): &(f64, &str)| {
             // Whole pico-dollars per token; a price below one would be a free model.
             let usd_per_million = (usd * 1e12).round().max(1.0) / 1e6;
             let prices = Prices::per_million_usd(usd_per_million, usd_per_million, usd_per_million, usd_per_million)?;
             Model::new(name, prices)
         };
-        let models = priced.iter().map(model).collect::<Result<Vec<_>, _>>();
+        let models = ranked.iter().map(model).collect::<Result<Vec<_>, _>>();
         let pool = models.and_then(ModelPool::new);
         pool.map_err(|error| error.to_string().lines().next().unwrap_or_default().to_owned())
     }

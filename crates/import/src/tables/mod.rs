@@ -1,6 +1,8 @@
 //! The three tables of an import, written as episodes complete. Splits are known when all tasks are, so the two tables that
 //! have them are written twice: the small ones.
 
+#![expect(clippy::cast_possible_wrap, reason = "counts are checked to be below 2^31 where a row is read")]
+
 mod columns;
 mod episodes;
 mod steps;
@@ -194,7 +196,7 @@ impl EpisodeSink for Tables<'_> {
             let reward = step.1.reward.unwrap_or(at_end);
             self.steps.push(episode, step, (cost.nano_usd, cost.source), models, reward);
         }
-        self.figures.note_episode(episode, &outcome, &self.costs, models);
+        self.figures.note_episode(episode, outcome, &self.costs, models);
         let n_bytes = self.steps.n_bytes() + self.tasks.n_bytes();
         if self.steps.n_rows() >= FLUSH_ROWS || n_bytes >= FLUSH_BYTES {
             self.flush(models)?;

@@ -69,9 +69,9 @@ impl StepColumns {
         self.completion.append_value(episode.text(&step.completion));
         let extra = episode.text(&step.extra);
         if extra.is_empty() {
-            self.extra.append_null()
+            self.extra.append_null();
         } else {
-            push_object(extra, &mut self.extra)
+            push_object(extra, &mut self.extra);
         }
         self.input_tokens.push(step.usage.input_tokens as i32);
         self.cached_input_tokens.push(step.usage.cached_input_tokens as i32);

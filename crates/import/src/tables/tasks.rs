@@ -137,7 +137,7 @@ pub(crate) fn stable_seed(name: &str) -> u64 {
     spread(hash)
 }
 
-/// The finish of SplitMix64.
+/// The finish of `SplitMix64`.
 pub(crate) fn spread(mut value: u64) -> u64 {
     value = (value ^ (value >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     value = (value ^ (value >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);

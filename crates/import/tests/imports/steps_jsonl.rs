@@ -1,14 +1,10 @@
 //! Steps into tables: what every column holds, and the figures of real logs.
 
-#![expect(clippy::unwrap_used, reason = "a failed step is a failed test")]
-
-mod support;
-
 use std::collections::HashMap;
 use std::path::PathBuf;
 
+use crate::support::{Bench, episode, step};
 use arrow::array::{Array, AsArray};
-use support::{Bench, episode, step};
 use tollgate_contract::{ArtifactKind, EpisodeRow, StepRow, TaskRow};
 use tollgate_import::{ImportPlan, LogFormat, SplitBy, SplitRule};
 use tollgate_routing::{CostSource, Ending, NanoUsd, Provenance, Split};

@@ -1,15 +1,11 @@
 //! What is wrong with logs, and what becomes of the rest.
 
-#![expect(clippy::unwrap_used, reason = "a failed step is a failed test")]
-
-mod support;
-
 use std::fs;
 use std::io::Write;
 
+use crate::support::{Bench, episode, step};
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use support::{Bench, episode, step};
 use tollgate_contract::{EpisodeRow, StepRow};
 use tollgate_import::{LogFormat, Reason};
 use tollgate_trajectory::read_rows;
@@ -214,7 +210,10 @@ fn of_a_truncated_archive_whole_episodes_are_kept() {
     // Random-looking words, so that compressed bytes are spread over the rows.
     let noisy = |task: u32| {
         let words: String = (0..200_u64)
-            .map(|word| format!("{:x} ", (u64::from(task) * 1_000 + word).wrapping_mul(0x9e37_79b9_7f4a_7c15)))
+            .flat_map(|word| {
+                let word = (u64::from(task) * 1_000 + word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+                [word.to_string(), " ".to_owned()]
+            })
             .collect();
         (0..2).map(|index| step(&format!("t{task}"), "small", index, 2).replace("seen", &words)).collect::<String>()
     };
