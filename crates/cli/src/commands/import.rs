@@ -96,7 +96,7 @@ fn print_skipped(report: &ImportReport, args: &ImportArgs) -> anyhow::Result<()>
     if n_skipped > listed {
         let rest = n_skipped - listed;
         let file = args.out.join("skipped.jsonl");
-        text.push_str(&format!("skipped: and {rest} more; all are in {}\n", file.display()));
+        text.extend(["skipped: and ", &rest.to_string(), " more; all are in ", &file.display().to_string(), "\n"]);
     }
     output::print(&text)
 }

@@ -38,6 +38,7 @@ pub(crate) struct ModelEntry {
 /// The prices of a model that is in no pool.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[expect(clippy::struct_field_names, reason = "the names are the keys of the file, with their unit")]
 pub(crate) struct PriceEntry {
     input_usd_per_million: f64,
     /// The input price where the provider has no other.
