@@ -1,9 +1,11 @@
-//! Environments and executors: skill-chain and household, with simulated models.
+//! Environments and executors: skill-chain, household and worlds outside, with simulated models or live ones (feature `live`).
 
 pub mod calibration;
 mod chance;
 pub mod external;
 pub mod household;
+#[cfg(feature = "live")]
+pub mod live;
 pub mod process;
 pub mod simulated;
 pub mod skill_chain;

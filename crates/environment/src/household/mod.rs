@@ -13,6 +13,7 @@ mod error;
 mod expert;
 mod scene;
 mod task_set;
+mod text;
 mod world;
 
 pub use arena::HouseholdArena;

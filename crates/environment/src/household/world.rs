@@ -7,6 +7,7 @@ use super::ENVIRONMENT;
 use super::catalog::ReceptacleKind;
 use super::command::Command;
 use super::scene::{Goal, ObjectId, Place, ReceptacleId, Scene, TaskFamily, Temperature};
+use super::text::WordsNow;
 
 /// What the last command did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,6 +30,7 @@ pub struct HouseholdEnvironment {
     has_finished: bool,
     progress: f32,
     last_effect: Effect,
+    pub(super) words_now: WordsNow,
 }
 
 impl Default for HouseholdEnvironment {
@@ -48,6 +50,7 @@ impl HouseholdEnvironment {
             has_finished: false,
             progress: 0.0,
             last_effect: Effect::Done,
+            words_now: WordsNow::default(),
         }
     }
 
@@ -391,6 +394,7 @@ impl Environment for HouseholdEnvironment {
 
     fn step(&mut self, completion: &str) -> Result<Transition, EnvironmentError> {
         let mut text = String::with_capacity(160);
+        self.words_now = WordsNow::default();
         self.last_effect = match Command::parse(completion, &self.scene) {
             Some(command) if !self.has_finished => self.carry_out(command, &mut text),
             _ => refuse("nobody knows what that means.", &mut text),
