@@ -5,11 +5,20 @@ use tollgate_routing::NanoUsd;
 /// Digits behind the point that are kept: 1e-18 dollars, a millionth of the smallest list price.
 const SCALE: i32 = 18;
 const ATTO_PER_NANO: u128 = 1_000_000_000;
+const ATTO_PER_PICO: u128 = 1_000_000;
 
 /// A decimal amount of dollars, exact to 1e-18. Logs write dollars as decimal numbers; read as binary fractions, ties and
 /// sums would come out otherwise than on the bill.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct ExactUsd(u128);
+
+/// An amount in pico-dollars.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct PicoUsd {
+    pub(crate) amount: u64,
+    /// Whether nothing was rounded.
+    pub(crate) is_exact: bool,
+}
 
 /// Why a number is no amount.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,6 +84,12 @@ impl ExactUsd {
     /// The nearest amount in whole nano-dollars; of two equally near ones the even one.
     pub(crate) fn nano_usd(self) -> NanoUsd {
         NanoUsd::new(u64::try_from(half_even(self.0, ATTO_PER_NANO)).unwrap_or(u64::MAX))
+    }
+
+    /// The nearest amount in whole pico-dollars, and whether it is the same.
+    pub(crate) fn pico_usd(self) -> PicoUsd {
+        let amount = half_even(self.0, ATTO_PER_PICO);
+        PicoUsd { amount: u64::try_from(amount).unwrap_or(u64::MAX), is_exact: amount * ATTO_PER_PICO == self.0 }
     }
 
     /// In dollars, for display only.

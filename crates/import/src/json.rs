@@ -28,7 +28,6 @@ pub(crate) struct Json<'a> {
     raw: &'a str,
 }
 
-#[expect(dead_code, reason = "for formats to come")]
 impl<'a> Json<'a> {
     /// The value's own text.
     pub(crate) const fn raw(self) -> &'a str {
@@ -88,7 +87,14 @@ impl<'a> Json<'a> {
         elements
     }
 
-    /// The member of that name, the last one where there are several.
+    /// The members of an object; other values have none.
+    pub(crate) fn members(self) -> Members<'a> {
+        let mut members = Members::default();
+        self.each_member(|name, value| members.0.push((name, value)));
+        members
+    }
+
+    /// The member of that name, the last one where there are several; null is none.
     pub(crate) fn member(self, name: &str) -> Option<Json<'a>> {
         let mut found = None;
         self.each_member(|known, value| {
@@ -105,6 +111,22 @@ impl<'a> Json<'a> {
     }
 }
 
+/// The members of an object, to look several up.
+#[derive(Debug, Default)]
+pub(crate) struct Members<'a>(Vec<(&'a str, Json<'a>)>);
+
+impl<'a> Members<'a> {
+    /// The member of that name, the last one where there are several; null is none.
+    pub(crate) fn get(&self, name: &str) -> Option<Json<'a>> {
+        let found = self.0.iter().rev().find(|(known, _)| *known == name);
+        found.map(|(_, value)| *value).filter(|value| !value.is_null())
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&'a str, Json<'a>)> {
+        self.0.iter().copied()
+    }
+}
+
 /// Words of a log: as they stand in its JSON, or made from it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Text<'a> {
@@ -114,7 +136,6 @@ pub(crate) enum Text<'a> {
     Plain(&'a str),
 }
 
-#[expect(dead_code, reason = "for formats to come")]
 impl Text<'_> {
     /// Adds the words to `out`.
     pub(crate) fn push_to(self, out: &mut String) {
@@ -129,12 +150,6 @@ impl Text<'_> {
         let mut words = String::new();
         self.push_to(&mut words);
         words
-    }
-
-    pub(crate) const fn is_empty(self) -> bool {
-        match self {
-            Self::Escaped(text) | Self::Plain(text) => text.is_empty(),
-        }
     }
 }
 
@@ -154,7 +169,6 @@ pub(crate) fn each_member<'a>(text: &'a str, mut take: impl FnMut(&'a str, Json<
 ///
 /// # Errors
 /// As [`each_member`].
-#[expect(dead_code, reason = "for formats to come")]
 pub(crate) fn object(text: &str) -> Result<Json<'_>, JsonError> {
     each_member(text, |_, _| ()).map(|()| Json { raw: text.trim() })
 }

@@ -26,6 +26,7 @@
 
 mod assembly;
 mod decimal;
+mod document;
 mod error;
 mod formats;
 mod json;
@@ -33,6 +34,7 @@ mod lines;
 mod open_episode;
 mod outcome;
 mod plan;
+mod price_table;
 mod record;
 mod report;
 mod run;
@@ -41,10 +43,13 @@ mod source;
 mod split;
 mod survey;
 mod tables;
+mod wheel;
 
 pub use error::ImportError;
 pub use plan::{GivenOutcome, ImportOptions, ImportPlan, LogFormat, OutcomeRule, SplitBy, SplitRule};
+pub use price_table::{PriceTable, PriceTableError, TableModel};
 pub use report::{ImportReport, ModelReport, SplitReport};
 pub use run::import;
 pub use skips::{Reason, SkippedRow};
 pub use source::LogSource;
+pub use wheel::{WheelError, read_from_wheel};

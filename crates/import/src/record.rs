@@ -12,7 +12,6 @@ pub(crate) enum Order {
     /// The log counts: this step has that index, from 0 without gaps.
     Index(u32),
     /// The log has times: steps follow each other in their order. Nanoseconds.
-    #[expect(dead_code, reason = "for formats to come")]
     Time(i128),
     /// The log has neither: steps come in their order.
     Arrival,

@@ -8,9 +8,10 @@ use tollgate_trajectory::PartialDirectory;
 
 use crate::ImportError;
 use crate::assembly::{Assembled, Assembly, EpisodeSink, LogModels};
-use crate::formats::{self, RowReader};
+use crate::document::{Document, Piece};
+use crate::formats::{self, RowReader, tau2};
 use crate::lines::{Line, Lines};
-use crate::plan::{ImportOptions, ImportPlan};
+use crate::plan::{ImportOptions, ImportPlan, LogFormat};
 use crate::report::{Figures, ImportReport};
 use crate::skips::{Place, Reason, Refusal, Skips};
 use crate::source::LogSource;
@@ -130,7 +131,8 @@ fn read_all<S: EpisodeSink>(
     let mut reader = formats::reader(options.format, plan);
     let mut n_bytes = 0;
     for (position, source) in sources.iter().enumerate() {
-        n_bytes += read_lines(position as u32, source, options, &mut *reader, assembly)?;
+        let read = if options.format == LogFormat::Tau2 { read_document } else { read_lines };
+        n_bytes += read(position as u32, source, options, &mut *reader, assembly)?;
     }
     Ok(n_bytes)
 }
@@ -155,14 +157,13 @@ fn read_lines<S: EpisodeSink>(
                     continue;
                 }
                 n_rows += 1;
-                read_row(row, place, reader, assembly)?;
+                read_row("", row, place, reader, assembly)?;
             }
             Ok(Some(Line::TooLong { bytes })) => {
                 n_bytes += bytes + 1;
                 n_rows += 1;
                 assembly.count_row();
-                let detail = format!("row of {bytes} bytes, expected at most {}", options.max_row_bytes);
-                assembly.skip(place, &Refusal::new(Reason::RowTooLong, detail))?;
+                assembly.skip(place, &too_long(bytes, options))?;
             }
             Ok(None) => break,
             Err(error) => {
@@ -179,7 +180,49 @@ fn read_lines<S: EpisodeSink>(
     Ok(n_bytes)
 }
 
+/// Reads one large object; its simulations are its rows.
+fn read_document<S: EpisodeSink>(
+    position: u32,
+    source: &LogSource,
+    options: &ImportOptions,
+    reader: &mut dyn RowReader,
+    assembly: &mut Assembly<'_, S>,
+) -> Result<u64, ImportError> {
+    let mut document = Document::new(source.open()?, tau2::KEPT, tau2::STREAMED, options.max_row_bytes);
+    let mut n_rows = 0_u64;
+    loop {
+        match document.next() {
+            Ok(Some(Piece::Value { member, line })) => {
+                n_rows += 1;
+                read_row(member, document.text(), Place { source: position, line }, reader, assembly)?;
+            }
+            Ok(Some(Piece::TooLong { line, bytes })) => {
+                n_rows += 1;
+                assembly.count_row();
+                assembly.skip(Place { source: position, line }, &too_long(bytes, options))?;
+            }
+            Ok(None) => break,
+            Err(error) => {
+                n_rows += 1;
+                let place = Place { source: position, line: document.line };
+                assembly.skip(place, &Refusal::new(Reason::DamagedFile, error.to_string()))?;
+                break;
+            }
+        }
+    }
+    if n_rows == 0 {
+        let place = Place { source: position, line: 1 };
+        assembly.skip(place, &Refusal::new(Reason::EmptyFile, "has no simulation"))?;
+    }
+    Ok(document.n_bytes)
+}
+
+fn too_long(bytes: u64, options: &ImportOptions) -> Refusal {
+    Refusal::new(Reason::RowTooLong, format!("row of {bytes} bytes, expected at most {}", options.max_row_bytes))
+}
+
 fn read_row<S: EpisodeSink>(
+    member: &str,
     row: &[u8],
     place: Place,
     reader: &mut dyn RowReader,
@@ -188,7 +231,7 @@ fn read_row<S: EpisodeSink>(
     assembly.count_row();
     let row = if place.line == 1 { row.strip_prefix(b"\xef\xbb\xbf").unwrap_or(row) } else { row };
     match std::str::from_utf8(row) {
-        Ok(row) => reader.read(row, &mut |step| assembly.take(step, place)),
+        Ok(row) => reader.read(member, row, &mut |step| assembly.take(step, place)),
         Err(error) => {
             let detail = format!("invalid UTF-8 at byte {}", error.valid_up_to());
             assembly.skip(place, &Refusal::new(Reason::NotUtf8, detail))

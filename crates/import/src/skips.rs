@@ -60,6 +60,8 @@ pub enum Reason {
     BrokenEpisode,
     /// An episode whose outcome nobody knows.
     NoOutcome,
+    /// No answered call of a chat model: a failed one, or something else that such logs hold.
+    NotAStep,
 }
 
 impl Reason {
@@ -85,6 +87,7 @@ impl Reason {
             Self::IncompleteEpisode => "incomplete_episode",
             Self::BrokenEpisode => "broken_episode",
             Self::NoOutcome => "no_outcome",
+            Self::NotAStep => "not_a_step",
         }
     }
 
@@ -109,7 +112,13 @@ impl Reason {
             Self::IncompleteEpisode => "an episode counts only as a whole: a part has neither its cost nor its outcome",
             Self::BrokenEpisode => "mend the row that is named, and import again",
             Self::NoOutcome => "log `success` or a score, or name a file of outcomes in the map, under [outcome]",
+            Self::NotAStep => "nothing is missing: episodes have steps only of answered calls",
         }
+    }
+
+    /// Whether nothing is lost by leaving the row out, so that even strict rules allow it.
+    pub(crate) const fn is_harmless(self) -> bool {
+        matches!(self, Self::DuplicateStep | Self::NotAStep)
     }
 }
 
@@ -192,7 +201,7 @@ impl Skips {
             reason: refusal.reason,
             detail: refusal.detail.clone(),
         };
-        if self.is_strict && refusal.reason != Reason::DuplicateStep {
+        if self.is_strict && !refusal.reason.is_harmless() {
             return Err(ImportError::Refused { row: row() });
         }
         let count = self.counts.entry(refusal.reason).or_insert(0);

@@ -1,6 +1,12 @@
 //! The forms of logs: each turns its rows into logged steps.
 
+mod chat;
+mod labels;
+mod litellm;
+mod openai_jsonl;
+mod otel_genai;
 mod steps_jsonl;
+pub(crate) mod tau2;
 
 use crate::ImportError;
 use crate::json::{Json, Text};
@@ -8,24 +14,29 @@ use crate::plan::{ImportPlan, LogFormat, SplitBy};
 use crate::record::StepSink;
 use crate::skips::{Reason, Refusal};
 
-pub(crate) use steps_jsonl::StepsJsonl;
+use litellm::LiteLlm;
+use openai_jsonl::OpenAiJsonl;
+use otel_genai::OtelGenAi;
+use steps_jsonl::StepsJsonl;
+use tau2::Tau2;
 
 /// Reads the rows of one form.
 pub(crate) trait RowReader {
-    /// Hands the steps of a row to `sink`.
+    /// Hands the steps of a row to `sink`. Of a format that is one document, `member` names the member that the row is of.
     ///
     /// # Errors
     /// Only those of the sink: what is wrong with the row goes to the sink as well.
-    fn read(&mut self, row: &str, sink: &mut StepSink<'_>) -> Result<(), ImportError>;
+    fn read(&mut self, member: &str, row: &str, sink: &mut StepSink<'_>) -> Result<(), ImportError>;
 }
 
 /// A reader of `format`.
 pub(crate) fn reader(format: LogFormat, plan: &ImportPlan) -> Box<dyn RowReader> {
     match format {
         LogFormat::StepsJsonl => Box::new(StepsJsonl::new(plan)),
-        LogFormat::OpenAiJsonl | LogFormat::Tau2 | LogFormat::OtelGenAi | LogFormat::LiteLlm => {
-            Box::new(StepsJsonl::new(plan))
-        }
+        LogFormat::OpenAiJsonl => Box::new(OpenAiJsonl::new(plan)),
+        LogFormat::Tau2 => Box::new(Tau2::default()),
+        LogFormat::OtelGenAi => Box::new(OtelGenAi::new(plan)),
+        LogFormat::LiteLlm => Box::new(LiteLlm::new(plan)),
     }
 }
 

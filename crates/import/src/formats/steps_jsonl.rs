@@ -163,7 +163,7 @@ fn push_shown(name: &str, value: Json<'_>, out: &mut String) {
 }
 
 impl RowReader for StepsJsonl {
-    fn read(&mut self, row: &str, sink: &mut StepSink<'_>) -> Result<(), ImportError> {
+    fn read(&mut self, _: &str, row: &str, sink: &mut StepSink<'_>) -> Result<(), ImportError> {
         let fields = match self.fields(row) {
             Ok(fields) => fields,
             Err(refusal) => return sink(Err((refusal, None))),
@@ -267,7 +267,7 @@ fn source(value: Json<'_>) -> Result<CostSource, Refusal> {
     })
 }
 
-fn latency_ms(value: Option<Json<'_>>) -> Result<u32, Refusal> {
+pub(crate) fn latency_ms(value: Option<Json<'_>>) -> Result<u32, Refusal> {
     let Some(value) = value else { return Ok(0) };
     match number("latency_ms", value)? {
         None => Ok(0),

@@ -4,5 +4,6 @@
 #![expect(clippy::print_stderr, reason = "a test says what it cannot check for want of development data")]
 
 mod bad_input;
+mod formats;
 mod steps_jsonl;
 mod support;
