@@ -65,6 +65,8 @@ pub(crate) enum Command {
     Environment(EnvironmentArgs),
     /// Turn logs of real agents into episodes, steps and tasks.
     Import(ImportArgs),
+    /// Pin models' prices: from LiteLLM's price table into a file that pools refer to.
+    Prices(PricesArgs),
     /// Measure whether the simulated models behave as real logs do.
     Calibrate(CalibrateArgs),
     /// Show an artifact: schema, footer keys and first rows.
@@ -333,6 +335,39 @@ pub(crate) struct ImportArgs {
     pub(crate) json: bool,
 }
 
+/// Flags of `prices`.
+#[derive(Debug, Args)]
+#[command(group(ArgGroup::new("source").required(true)), after_help = "Examples:
+  tollgate prices --python .venv/bin/python 'gpt-4.1*'
+  tollgate prices --wheel litellm-1.109.1-py3-none-any.whl --provider openai 'gpt-4.1*' --out prices.toml
+  tollgate prices --table model_prices_and_context_window.json --check prices.toml")]
+pub(crate) struct PricesArgs {
+    /// LiteLLM's price table, as JSON.
+    #[arg(long, value_name = "FILE", group = "source")]
+    pub(crate) table: Option<PathBuf>,
+    /// A wheel of the Python package `litellm`, which has its table in it.
+    #[arg(long, value_name = "FILE", group = "source")]
+    pub(crate) wheel: Option<PathBuf>,
+    /// A Python that has the package `litellm`.
+    #[arg(long, value_name = "PROGRAM", group = "source")]
+    pub(crate) python: Option<PathBuf>,
+    /// Models, by name or by pattern: `*` stands for any characters. Default: all chat models.
+    #[arg(value_name = "MODEL")]
+    pub(crate) models: Vec<String>,
+    /// Only models of this provider.
+    #[arg(long)]
+    pub(crate) provider: Option<String>,
+    /// Write a price file.
+    #[arg(long, value_name = "FILE", conflicts_with = "check")]
+    pub(crate) out: Option<PathBuf>,
+    /// Compare a price file with the table; exit code 2 when they differ.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) check: Option<PathBuf>,
+    /// As JSON, for programs.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
 /// Flags of `calibrate`.
 #[derive(Debug, Args)]
 pub(crate) struct CalibrateArgs {
@@ -358,9 +393,39 @@ pub(crate) struct InspectArgs {
 /// Flags of `bench`.
 #[derive(Debug, Args)]
 pub(crate) struct BenchArgs {
+    /// What to measure instead.
+    #[command(subcommand)]
+    pub(crate) command: Option<BenchCommand>,
     /// Repetitions of each measurement; the median is shown.
     #[arg(long, default_value_t = 7, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1000))]
     pub(crate) repetitions: u16,
+    /// As JSON, for programs.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Every subcommand of `bench`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum BenchCommand {
+    /// The import of a large log, made by repetition of a small one and deleted afterwards.
+    Import(BenchImportArgs),
+}
+
+/// Flags of `bench import`.
+#[derive(Debug, Args)]
+pub(crate) struct BenchImportArgs {
+    /// Plain steps-jsonl to repeat.
+    #[arg(value_name = "FILE")]
+    pub(crate) log: PathBuf,
+    /// Map of the import. With a pool in it, the log is read once.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) map: Option<PathBuf>,
+    /// Size of the log. Millions of bytes.
+    #[arg(long, default_value_t = 1000, value_name = "N")]
+    pub(crate) megabytes: u32,
+    /// Directory for the log and its tables.
+    #[arg(long, value_name = "DIR", default_value = "runs")]
+    pub(crate) dir: PathBuf,
     /// As JSON, for programs.
     #[arg(long)]
     pub(crate) json: bool,

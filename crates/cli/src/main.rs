@@ -62,6 +62,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Tasks(args) => commands::tasks::run(&args),
         Command::Environment(args) => commands::environment::run(&args),
         Command::Import(args) => commands::import::run(&args),
+        Command::Prices(args) => commands::prices::run(&args),
         Command::Calibrate(args) => commands::calibrate::run(&args),
         Command::Inspect(args) => commands::inspect::run(&args),
         Command::Bench(args) => commands::bench::run(&args),

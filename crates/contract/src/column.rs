@@ -63,6 +63,12 @@ impl ColumnType {
         }
     }
 
+    /// Whether values are floating-point numbers, which may be none.
+    #[must_use]
+    pub const fn is_measured(self) -> bool {
+        matches!(self, Self::Float32 | Self::Float64 | Self::Float32List)
+    }
+
     /// Whether a column of `found` can be read as this type. Parquet stores all kinds of Arrow strings alike, so any of
     /// them will do, and so will lists of either offset width; every other type has to be the one that is written.
     #[must_use]

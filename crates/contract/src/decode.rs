@@ -218,6 +218,7 @@ impl<'a> Decoder<'a> {
             return Err(ContractError::column_type(self.kind, column, array.data_type()));
         }
         if !column.is_nullable
+            && array.null_count() > 0
             && let Some(row) = (0..array.len()).find(|&row| array.is_null(row))
         {
             return Err(ContractError::null(self.kind, column, row));

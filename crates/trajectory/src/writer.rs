@@ -208,7 +208,8 @@ impl<R: ArtifactRow, W: Write + Send> RowEncoder<R, W> {
 }
 
 /// Footer keys go in as properties of the writer: what stands in the Arrow schema alone is hidden from DuckDB. A dictionary of
-/// long texts pays only where they repeat, as those of simulations do; real logs are written without.
+/// long texts pays only where they repeat, as those of simulations do; real logs are written without, and without the first
+/// and last of their texts, which nobody looks up.
 fn properties(kind: ArtifactKind, has_text_dictionaries: bool) -> WriterProperties {
     let keys = vec![
         KeyValue::new(KIND_KEY.to_owned(), kind.as_str().to_owned()),
@@ -217,7 +218,9 @@ fn properties(kind: ArtifactKind, has_text_dictionaries: bool) -> WriterProperti
     let mut builder = WriterProperties::builder();
     let texts = kind.columns().iter().filter(|column| column.column_type == ColumnType::Text);
     for column in texts.filter(|_| !has_text_dictionaries) {
-        builder = builder.set_column_dictionary_enabled(column.name.into(), false);
+        builder = builder
+            .set_column_dictionary_enabled(column.name.into(), false)
+            .set_column_statistics_enabled(column.name.into(), EnabledStatistics::None);
     }
     builder
         .set_compression(Compression::ZSTD(ZstdLevel::default()))

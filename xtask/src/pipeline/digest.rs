@@ -15,6 +15,19 @@ pub(crate) fn of_path(path: &Path) -> Result<String> {
     Ok(if path.is_dir() { of_dir(path)? } else { of_file(path)? }.to_string())
 }
 
+/// Digest of a pool file, and of the price file that it refers to.
+///
+/// # Errors
+/// When one of them cannot be read.
+pub(crate) fn of_pool(path: &Path) -> Result<String> {
+    let pool = of_path(path)?;
+    // A pool that is no TOML is the stages' to complain about.
+    let table = fs::read_to_string(path).ok().and_then(|text| text.parse::<toml::Table>().ok()).unwrap_or_default();
+    let Some(prices) = table.get("prices").and_then(toml::Value::as_str) else { return Ok(pool) };
+    let prices = of_path(&path.with_file_name("").join(prices))?;
+    Ok(blake3::hash(format!("{pool}{prices}").as_bytes()).to_string())
+}
+
 fn of_file(path: &Path) -> Result<blake3::Hash> {
     let mut hasher = blake3::Hasher::new();
     File::open(path)
@@ -95,5 +108,23 @@ mod tests {
         fs::rename(dir.path().join("seed-1"), dir.path().join("seed-2")).unwrap();
         let other_name = of_path(dir.path()).unwrap();
         assert!(before != other_bytes && other_bytes != other_name);
+    }
+
+    #[test]
+    fn the_price_file_of_a_pool_is_part_of_its_digest() {
+        let directory = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| {
+            let path = directory.path().join(name);
+            fs::write(&path, text).unwrap();
+            path
+        };
+        let plain = write("plain.toml", "models = []");
+        assert_eq!(of_pool(&plain).unwrap(), of_path(&plain).unwrap());
+        let pool = write("pool.toml", "prices = \"prices.toml\"");
+        assert!(of_pool(&pool).unwrap_err().to_string().contains("prices.toml: cannot be read"));
+        write("prices.toml", "a = 1");
+        let before = of_pool(&pool).unwrap();
+        write("prices.toml", "a = 2");
+        assert_ne!(of_pool(&pool).unwrap(), before);
     }
 }

@@ -153,7 +153,7 @@ impl Pipeline<'_> {
     fn plan<'a>(&self, slot: Slot, built_in: &'a StageInfo) -> Result<Planned<'a>> {
         let stage = self.config.stage(slot);
         let inputs = built_in.inputs.iter().map(|kind| self.input(kind)).collect::<Result<Vec<_>>>()?;
-        let pool = self.config.path_of("pool").map(|path| digest::of_path(&path)).transpose()?;
+        let pool = self.config.path_of("pool").map(|path| digest::of_pool(&path)).transpose()?;
         let request = StageRequest {
             contract_version: self.stages.contract_version,
             slot: slot.name(),

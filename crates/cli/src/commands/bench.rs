@@ -14,7 +14,8 @@ use tollgate_rollout::{Arena, CallQuote, RolloutRequest, RoutingContext, Routing
 use tollgate_routing::{Budget, BudgetView, EpisodeId, ModelPool, Observation, Task};
 
 use crate::arena::open_household;
-use crate::args::BenchArgs;
+use crate::args::{BenchArgs, BenchCommand};
+use crate::commands::bench_import;
 use crate::config::ExperimentConfig;
 use crate::output;
 
@@ -38,6 +39,9 @@ struct Measurement {
 
 /// Runs the command.
 pub(crate) fn run(args: &BenchArgs) -> anyhow::Result<()> {
+    if let Some(BenchCommand::Import(args)) = &args.command {
+        return bench_import::run(args);
+    }
     let n = usize::from(args.repetitions);
     let measurements = [
         Measurement {

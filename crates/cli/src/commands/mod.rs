@@ -1,6 +1,7 @@
 //! What a person needs around the stages.
 
 pub(crate) mod bench;
+mod bench_import;
 pub(crate) mod calibrate;
 pub(crate) mod check_config;
 pub(crate) mod contract_docs;
@@ -8,6 +9,7 @@ mod described_tasks;
 pub(crate) mod environment;
 pub(crate) mod import;
 pub(crate) mod inspect;
+pub(crate) mod prices;
 pub(crate) mod stages;
 pub(crate) mod tasks;
 pub(crate) mod validate;

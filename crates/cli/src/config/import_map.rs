@@ -10,6 +10,7 @@ use tollgate_import::{GivenOutcome, ImportPlan, OutcomeRule, SplitBy, SplitRule}
 use tollgate_routing::{ModelPool, Split};
 
 use super::pool::{ModelEntry, PoolFile, PriceEntry};
+use super::prices::PriceFile;
 use super::strict::read_toml;
 use crate::failure::{OrBadInput, bad_input};
 
@@ -29,6 +30,8 @@ pub(crate) struct ImportMap {
     pool: Option<PoolTable>,
     /// Names in the log of models of the pool.
     models: HashMap<String, String>,
+    /// A price file, for models of the pool that come without prices, and for costs that the log does not have.
+    price_file: Option<PathBuf>,
     /// Prices of models that are in no pool, for costs that the log does not have.
     prices: HashMap<String, PriceEntry>,
     split: SplitTable,
@@ -106,7 +109,8 @@ impl ImportMap {
 
     fn plan(self, origin: &str, directory: &Path) -> anyhow::Result<ImportPlan> {
         self.check_shown(origin)?;
-        let pool = self.pool.as_ref().map(|pool| pool.read(origin, directory)).transpose()?;
+        let pool =
+            self.pool.as_ref().map(|pool| pool.read(origin, directory, self.price_file.as_deref())).transpose()?;
         for (name, id) in &self.models {
             let is_known = pool.iter().flat_map(ModelPool::iter).any(|(_, model)| *model.id == **id);
             if !is_known {
@@ -115,13 +119,22 @@ impl ImportMap {
                 )));
             }
         }
-        let prices = self.prices.iter().map(|(name, entry)| Ok((name.clone(), entry.prices(origin, name)?)));
+        let mut prices = HashMap::new();
+        if let Some(path) = self.price_file.as_ref().map(|path| directory.join(path)) {
+            let (file, origin) = (PriceFile::open(&path)?, path.display().to_string());
+            for name in file.models.keys() {
+                prices.insert(name.clone(), file.prices(&origin, name)?);
+            }
+        }
+        for (name, entry) in &self.prices {
+            prices.insert(name.clone(), entry.prices(origin, name)?);
+        }
         Ok(ImportPlan {
             environment: self.environment.as_deref().map(Into::into),
             pool,
             is_pool_guessed: false,
             aliases: self.models,
-            prices: prices.collect::<anyhow::Result<_>>()?,
+            prices,
             horizon: self.horizon,
             split: self.split.rule(origin)?,
             outcome: self.outcome.rule(origin, directory)?,
@@ -145,13 +158,17 @@ impl ImportMap {
 }
 
 impl PoolTable {
-    fn read(&self, origin: &str, directory: &Path) -> anyhow::Result<ModelPool> {
+    fn read(&self, origin: &str, directory: &Path, price_file: Option<&Path>) -> anyhow::Result<ModelPool> {
         match self {
             Self::File(path) => {
                 let path = directory.join(path);
                 PoolFile::open(&path)?.pool(&path.display().to_string())
             }
-            Self::Models(models) => PoolFile { models: models.clone() }.pool(origin),
+            Self::Models(models) => {
+                let mut file = PoolFile { prices: price_file.map(ToOwned::to_owned), models: models.clone() };
+                file.look_up_prices(directory)?;
+                file.pool(origin)
+            }
         }
     }
 }
@@ -342,7 +359,7 @@ mod tests {
     fn an_unknown_key_is_refused() {
         check_refused(
             "enviroment = \"x\"",
-            "m.toml: `enviroment`: unknown field `enviroment`, expected one of `environment`, `horizon`, `pool`, `models`, `prices`, `split`, `outcome`, `observation`, `completion`",
+            "m.toml: `enviroment`: unknown field `enviroment`, expected one of `environment`, `horizon`, `pool`, `models`, `price_file`, `prices`, `split`, `outcome`, `observation`, `completion`",
         );
     }
 }

@@ -6,6 +6,7 @@
 mod external;
 mod import_map;
 mod pool;
+mod prices;
 mod stage;
 mod strict;
 
@@ -22,6 +23,7 @@ use crate::failure::{OrBadInput, bad_input};
 pub(crate) use external::{ExternalConfig, Transport};
 pub(crate) use import_map::ImportMap;
 pub(crate) use pool::PoolFile;
+pub(crate) use prices::{PinnedModel, PriceFile, TableSource};
 pub(crate) use stage::*;
 pub(crate) use strict::read;
 

@@ -1,10 +1,11 @@
 //! The model pool's file: ids and prices in dollars per million tokens, as providers list them.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
-use tollgate_routing::{Model, ModelPool, Prices};
+use tollgate_routing::{Model, ModelPool, Prices, TokenPrice};
 
+use super::prices::PriceFile;
 use super::strict::read_toml;
 use crate::failure::{OrBadInput, bad_input};
 
@@ -12,25 +13,30 @@ use crate::failure::{OrBadInput, bad_input};
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct PoolFile {
+    /// A price file that has the prices of models that come without, from the pool's own directory.
+    pub(crate) prices: Option<PathBuf>,
     /// The models, ordered by price: the first is `small`, the last is `large`.
     pub(crate) models: Vec<ModelEntry>,
 }
 
-/// One model of the pool. No price of a prompt or an answer has a default: a forgotten one would be a free model.
+/// One model of the pool. Its prices stand here or in the pool's price file; none of a prompt or an answer has a default: a
+/// forgotten one would be a free model.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ModelEntry {
     /// The name that its endpoint knows it by.
     pub(crate) id: String,
     /// Price of a million prompt tokens.
-    pub(crate) input_usd_per_million: f64,
+    pub(crate) input_usd_per_million: Option<f64>,
     /// Price of a million prompt tokens that are read from the prompt cache.
-    pub(crate) cached_input_usd_per_million: f64,
+    pub(crate) cached_input_usd_per_million: Option<f64>,
     /// Price of a million prompt tokens that are written to the prompt cache; the input price where the provider does not
     /// bill that apart.
     pub(crate) cache_write_usd_per_million: Option<f64>,
     /// Price of a million generated tokens.
-    pub(crate) output_usd_per_million: f64,
+    pub(crate) output_usd_per_million: Option<f64>,
+    /// Its name in the price file; by default its id.
+    pub(crate) priced_as: Option<String>,
     /// How it behaves where models are simulated: `small`, `medium` or `large`.
     pub(crate) simulated_profile: Option<String>,
 }
@@ -73,7 +79,26 @@ impl PoolFile {
                 anyhow::anyhow!("{origin}: {error}\nhint: `experiment.pool` names the pool; datasets/pools/ holds some")
             })
             .or_bad_input()?;
-        read_toml(&origin, &text)
+        let mut file: Self = read_toml(&origin, &text)?;
+        file.look_up_prices(path.parent().unwrap_or(Path::new("")))?;
+        Ok(file)
+    }
+
+    /// Gives models that come without prices those of the price file, whose path starts from `directory`.
+    pub(crate) fn look_up_prices(&mut self, directory: &Path) -> anyhow::Result<()> {
+        let Some(path) = &self.prices else { return Ok(()) };
+        let path = directory.join(path);
+        let file = PriceFile::open(&path)?;
+        for model in self.models.iter_mut().filter(|model| !model.has_prices()) {
+            let name = model.priced_as.as_ref().unwrap_or(&model.id);
+            let prices = file.prices(&path.display().to_string(), name)?;
+            let per_million = |price: TokenPrice| Some(price.as_usd_per_million());
+            model.input_usd_per_million = per_million(prices.input);
+            model.cached_input_usd_per_million = per_million(prices.cached_input);
+            model.cache_write_usd_per_million = per_million(prices.cache_write);
+            model.output_usd_per_million = per_million(prices.output);
+        }
+        Ok(())
     }
 
     /// The pool that the file describes; `origin` names the file in errors.
@@ -85,12 +110,23 @@ impl PoolFile {
 }
 
 impl ModelEntry {
+    const fn has_prices(&self) -> bool {
+        self.input_usd_per_million.is_some() || self.output_usd_per_million.is_some()
+    }
+
     fn model(&self) -> Result<Model, String> {
+        let required = |key: &str, price: Option<f64>| {
+            price.ok_or_else(|| {
+                let id = &self.id;
+                format!("model `{id}` has no `{key}`\nhint: prices have no default; write it out, or name a price file: `prices = \"prices.toml\"`")
+            })
+        };
+        let input = required("input_usd_per_million", self.input_usd_per_million)?;
         let prices = Prices::per_million_usd(
-            self.input_usd_per_million,
-            self.cached_input_usd_per_million,
-            self.cache_write_usd_per_million.unwrap_or(self.input_usd_per_million),
-            self.output_usd_per_million,
+            input,
+            required("cached_input_usd_per_million", self.cached_input_usd_per_million)?,
+            self.cache_write_usd_per_million.unwrap_or(input),
+            required("output_usd_per_million", self.output_usd_per_million)?,
         );
         let prices = prices.map_err(|error| format!("model `{}`: {error}", self.id))?;
         Model::new(&self.id, prices).map_err(|error| error.to_string())
@@ -130,12 +166,34 @@ mod tests {
 
     #[test]
     fn a_missing_price_is_refused() {
-        check_refused(PROMPT, "p.toml: `models[1]`: missing field `output_usd_per_million`");
+        check_refused(PROMPT, "p.toml: model `large` has no `output_usd_per_million`\nhint: prices have no default");
     }
 
     #[test]
     fn a_negative_or_zero_price_is_refused() {
         check_refused(&format!("{PROMPT}output_usd_per_million = -8"), "p.toml: model `large`: price `output` is $-8");
         check_refused(&format!("{PROMPT}output_usd_per_million = 0"), "p.toml: model `large` has no price");
+    }
+
+    #[test]
+    fn models_without_prices_have_those_of_the_price_file() {
+        let directory = tempfile::tempdir().unwrap();
+        let prices = "[table]\nname = \"litellm\"\ndigest = \"\"\n[models.\"openai/large\"]\nprovider = \"openai\"\n\
+                      input_usd_per_million = 2\ncached_input_usd_per_million = 0.5\n\
+                      cache_write_usd_per_million = 2\noutput_usd_per_million = 8\n";
+        std::fs::write(directory.path().join("prices.toml"), prices).unwrap();
+        let path = directory.path().join("pool.toml");
+        let open = |large: &str| {
+            std::fs::write(&path, format!("prices = \"prices.toml\"\n{SMALL}[[models]]\nid = \"large\"\n{large}"))
+                .unwrap();
+            PoolFile::open(&path)?.pool("p.toml")
+        };
+        let pool = open("priced_as = \"openai/large\"").unwrap();
+        assert_eq!(pool.model(pool.large()).prices.cached_input.get(), 500_000);
+        let message = open("").unwrap_err().to_string();
+        assert!(
+            message.contains("prices.toml: no price of model `large`\nhint: did you mean `openai/large`?"),
+            "{message}"
+        );
     }
 }

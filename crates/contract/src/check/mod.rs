@@ -171,6 +171,9 @@ impl Checks {
     fn check_finite(&mut self, kind: ArtifactKind, batch: &RecordBatch, first_row: u64) {
         for column in kind.columns() {
             let Some(array) = batch.column_by_name(column.name) else { continue };
+            if !column.column_type.is_measured() {
+                continue;
+            }
             let is_finite = |row: usize| match array.data_type() {
                 DataType::Float32 => array.as_primitive::<Float32Type>().value(row).is_finite(),
                 DataType::Float64 => array.as_primitive::<Float64Type>().value(row).is_finite(),

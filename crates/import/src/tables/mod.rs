@@ -30,7 +30,7 @@ use crate::skips::Refusal;
 use crate::split::assign;
 
 /// Rows and bytes of text after which columns are handed to the writer.
-const FLUSH_ROWS: usize = 4096;
+const FLUSH_ROWS: usize = 1024;
 const FLUSH_BYTES: usize = 1 << 23;
 
 /// Policies of episodes that one boundary model played.
