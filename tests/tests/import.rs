@@ -29,17 +29,17 @@ fn log(n_tasks: u64) -> String {
     for task in 0..n_tasks {
         for (model, cost) in [("small", 0.0001), ("large", 0.001)] {
             for step in 0..2_u64 {
-                let words: String = (0..20)
-                    .map(|word| ((task * 97 + step * 31 + word).wrapping_mul(0x9e37_79b9_7f4a_7c15)).to_string())
-                    .collect();
-                let success = model == "large" || task % 2 == 0;
-                log.push_str(&format!(
-                    "{{\"task_id\":\"t{task}\",\"group\":\"g{}\",\"model\":\"{model}\",\"trial\":0,\"step_index\":{step},\"n_steps\":2,\"max_steps\":5,\
-                     \"observation\":\"{words}\",\"action\":\"do\",\"prompt_tokens\":90,\"completion_tokens\":10,\"cost_usd\":{cost},\
-                     \"token_source\":\"estimated\",\"terminal_reward\":{},\"success\":{success}}}\n",
-                    task % 7,
-                    u8::from(success),
-                ));
+                let number = |word: u64| (task * 97 + step * 31 + word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+                let words: String = (0..20).map(|word| number(word).to_string()).collect();
+                let is_success = model == "large" || task % 2 == 0;
+                let row = serde_json::json!({
+                    "task_id": format!("t{task}"), "group": format!("g{}", task % 7), "model": model, "trial": 0,
+                    "step_index": step, "n_steps": 2, "max_steps": 5, "observation": words, "action": "do",
+                    "prompt_tokens": 90, "completion_tokens": 10, "cost_usd": cost, "token_source": "estimated",
+                    "terminal_reward": u8::from(is_success), "success": is_success,
+                });
+                log.push_str(&row.to_string());
+                log.push('\n');
             }
         }
     }

@@ -30,6 +30,9 @@ pub fn markdown(kind: ArtifactKind) -> String {
         Some(slot) => format!("Written by `{slot}`"),
         None => "Written by `tollgate tasks`".to_owned(),
     };
+    if matches!(kind, ArtifactKind::Tasks | ArtifactKind::Episodes | ArtifactKind::Steps) {
+        written_by.push_str(", and by `tollgate import` from logs");
+    }
     let readers: Vec<String> = Slot::ALL
         .into_iter()
         .filter(|slot| slot.inputs().contains(&ProductKind::Artifact(kind)))
@@ -167,8 +170,16 @@ mod tests {
     #[test]
     fn a_page_says_who_writes_and_who_reads() {
         let page = markdown(ArtifactKind::Steps);
-        assert!(page.contains("Written by `simulate`; read by `synthesize`, `optimize`, `report`."), "{page}");
-        assert!(markdown(ArtifactKind::Tasks).contains("Written by `tollgate tasks`; read by `simulate`"));
+        assert!(
+            page.contains(
+                "Written by `simulate`, and by `tollgate import` from logs; read by `synthesize`, `optimize`, `report`."
+            ),
+            "{page}"
+        );
+        assert!(
+            markdown(ArtifactKind::Tasks)
+                .contains("Written by `tollgate tasks`, and by `tollgate import` from logs; read by `simulate`")
+        );
     }
 
     #[test]

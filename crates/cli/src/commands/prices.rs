@@ -172,11 +172,21 @@ fn print(selection: &BTreeMap<String, PinnedModel>) -> anyhow::Result<()> {
     let mut view = output::table(["model", "provider", "input", "cached input", "cache write", "output", "notes"]);
     for (name, model) in selection {
         let [input, cached, written, output] = model.by_key().map(|(_, price)| format!("${price}"));
-        let notes = model.notes.join("\n");
+        let notes: Vec<String> = model.notes.iter().map(|note| shortened(note)).collect();
+        let notes = notes.join("\n");
         view.add_row([name.clone(), model.provider.clone(), input, cached, written, output, notes]);
     }
     output::print_table(&view)?;
     output::print("prices in dollars per million tokens; --out FILE pins them\n")
+}
+
+/// A note as a table can show it; price files have it whole.
+fn shortened(note: &str) -> String {
+    const MOST: usize = 90;
+    if note.chars().count() <= MOST {
+        return note.to_owned();
+    }
+    note.chars().take(MOST - 1).chain(['…']).collect()
 }
 
 #[cfg(test)]

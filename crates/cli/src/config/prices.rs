@@ -69,16 +69,14 @@ impl PriceFile {
 
     /// The prices of `model`; `origin` names the file in errors.
     pub(crate) fn prices(&self, origin: &str, model: &str) -> anyhow::Result<Prices> {
-        let known = self.models.keys().map(|known| (strsim::damerau_levenshtein(known, model), known));
-        match self.models.get(model) {
-            Some(found) => found.prices(origin, model),
-            None => {
-                let nearest = known.min().map(|(_, name)| format!("did you mean `{name}`? ")).unwrap_or_default();
-                Err(bad_input(format!(
-                    "{origin}: no price of model `{model}`\nhint: {nearest}`tollgate prices` adds models; an unpriced one would pass every budget"
-                )))
-            }
+        if let Some(found) = self.models.get(model) {
+            return found.prices(origin, model);
         }
+        let known = self.models.keys().map(|known| (strsim::damerau_levenshtein(known, model), known));
+        let nearest = known.min().map(|(_, name)| format!("did you mean `{name}`? ")).unwrap_or_default();
+        Err(bad_input(format!(
+            "{origin}: no price of model `{model}`\nhint: {nearest}`tollgate prices` adds models; an unpriced one would pass every budget"
+        )))
     }
 
     /// The file's text: sorted, one key per line, so that two versions compare well.
