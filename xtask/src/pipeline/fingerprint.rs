@@ -46,7 +46,7 @@ impl Origin {
             stage,
             contract_version: request.contract_version,
             seed: request.seed,
-            experiment: Value::Object(request.config.experiment.clone()),
+            experiment: without_operation(Value::Object(request.config.experiment.clone())),
             config: Value::Object(request.config.stage.clone()),
             inputs,
         }
@@ -77,6 +77,27 @@ impl Origin {
             None => "its inputs changed".to_owned(),
         })
     }
+}
+
+/// Keys of `[experiment.live]` that say how a collection is run, and nothing about what comes out: a limit that is raised and a
+/// slower pace go on with what there is.
+const OPERATION: [&str; 9] = [
+    "spending_limit_usd",
+    "optimize_spending_limit_usd",
+    "evaluate_spending_limit_usd",
+    "concurrency",
+    "timeout_secs",
+    "max_attempts",
+    "retry_delay_ms",
+    "max_retry_delay_ms",
+    "max_retry_after_secs",
+];
+
+fn without_operation(mut experiment: Value) -> Value {
+    if let Some(live) = experiment.get_mut("live").and_then(Value::as_object_mut) {
+        live.retain(|key, _| !OPERATION.contains(&key.as_str()));
+    }
+    experiment
 }
 
 /// What lies in a published slot's directory: where it comes from and what it is.
@@ -114,5 +135,17 @@ impl Stamp {
     pub(crate) fn damaged_output(&self, dir: &Path) -> Option<&Path> {
         let is_damaged = |path: &Path, digest: &String| digest::of_path(&dir.join(path)).ok().as_ref() != Some(digest);
         self.outputs.iter().find(|(path, digest)| is_damaged(path, digest)).map(|(path, _)| path.as_path())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn how_a_collection_is_run_is_no_part_of_what_it_is() {
+        let live = |limit: f64, model: &str| serde_json::json!({"suite": "household", "live": {"spending_limit_usd": limit, "models": {"small": {"model": model}}}});
+        assert_eq!(without_operation(live(1.0, "a")), without_operation(live(2.0, "a")));
+        assert_ne!(without_operation(live(1.0, "a")), without_operation(live(1.0, "b")));
     }
 }

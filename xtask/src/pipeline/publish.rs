@@ -7,6 +7,10 @@ use anyhow::{Context, Result};
 
 use super::Slot;
 
+/// The journal of calls that a stage with live models keeps in its directory. It was paid for, and it fits any later attempt:
+/// what it holds is looked up by what was asked.
+const JOURNAL: &str = "calls.jsonl";
+
 /// Where a slot's published outputs are.
 pub(crate) fn published_dir(run_dir: &Path, slot: Slot) -> PathBuf {
     run_dir.join(slot.name())
@@ -27,25 +31,44 @@ fn stale_dir(run_dir: &Path, slot: Slot) -> PathBuf {
 }
 
 /// Clears what an earlier attempt left of this slot. What `optimize` left is kept when it was made from the origin with this
-/// fingerprint, because training resumes from its checkpoints.
+/// fingerprint, because training resumes from its checkpoints. What was paid for is kept unless the run is forced.
 ///
 /// # Errors
 /// When a directory cannot be removed.
-pub(crate) fn clear_leftovers(run_dir: &Path, slot: Slot, resumable: Option<&str>) -> Result<()> {
+pub(crate) fn clear_leftovers(run_dir: &Path, slot: Slot, resumable: Option<&str>, is_forced: bool) -> Result<()> {
     remove(&stale_dir(run_dir, slot))?;
     let attempted = fs::read_to_string(attempt_file(run_dir, slot)).ok();
     let is_resumable = slot == Slot::Optimize && resumable.is_some() && attempted.as_deref() == resumable;
-    if is_resumable { Ok(()) } else { remove(&partial_dir(run_dir, slot)) }
+    if is_resumable {
+        return Ok(());
+    }
+    let partial = partial_dir(run_dir, slot);
+    if is_forced || !partial.join(JOURNAL).exists() {
+        return remove(&partial);
+    }
+    for entry in fs::read_dir(&partial).with_context(|| format!("{}: cannot be read", partial.display()))? {
+        let path = entry?.path();
+        if path.file_name().is_some_and(|name| name != JOURNAL) {
+            let removed = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
+            removed.with_context(|| format!("{}: cannot be removed", path.display()))?;
+        }
+    }
+    Ok(())
 }
 
-/// Makes the directory that a stage writes into, unless an attempt of the same origin left one.
+/// Makes the directory that a stage writes into, unless an attempt of the same origin left one. What was paid for in the
+/// published outputs is in it, unless the run is forced.
 ///
 /// # Errors
 /// When it cannot be made.
-pub(crate) fn begin_attempt(run_dir: &Path, slot: Slot, fingerprint: &str) -> Result<PathBuf> {
+pub(crate) fn begin_attempt(run_dir: &Path, slot: Slot, fingerprint: &str, is_forced: bool) -> Result<PathBuf> {
     let partial = partial_dir(run_dir, slot);
     write_atomically(&attempt_file(run_dir, slot), fingerprint)?;
     fs::create_dir_all(&partial).with_context(|| format!("{}: cannot be created", partial.display()))?;
+    let (paid, journal) = (published_dir(run_dir, slot).join(JOURNAL), partial.join(JOURNAL));
+    if !is_forced && paid.exists() && !journal.exists() {
+        fs::copy(&paid, &journal).with_context(|| format!("{}: cannot be copied", paid.display()))?;
+    }
     Ok(partial)
 }
 
@@ -114,4 +137,29 @@ fn sync_one(path: &Path) -> Result<()> {
     File::open(path)
         .and_then(|file| file.sync_all())
         .with_context(|| format!("{}: cannot be brought to the disk", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_paid_for_outlives_attempts_but_not_a_forced_run() {
+        let run = tempfile::tempdir().unwrap();
+        fs::create_dir(run.path().join("requests")).unwrap();
+        let partial = begin_attempt(run.path(), Slot::Simulate, "a", false).unwrap();
+        fs::write(partial.join(JOURNAL), "paid\n").unwrap();
+        fs::write(partial.join("steps.parquet"), "half").unwrap();
+        fs::create_dir(partial.join("more")).unwrap();
+        clear_leftovers(run.path(), Slot::Simulate, None, false).unwrap();
+        let names: Vec<_> = fs::read_dir(&partial).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(names, [JOURNAL]);
+
+        publish(run.path(), Slot::Simulate).unwrap();
+        let partial = begin_attempt(run.path(), Slot::Simulate, "b", false).unwrap();
+        assert_eq!(fs::read_to_string(partial.join(JOURNAL)).unwrap(), "paid\n");
+        clear_leftovers(run.path(), Slot::Simulate, None, true).unwrap();
+        assert!(!partial.exists());
+        assert!(!begin_attempt(run.path(), Slot::Simulate, "b", true).unwrap().join(JOURNAL).exists());
+    }
 }

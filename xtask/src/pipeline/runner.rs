@@ -195,11 +195,12 @@ impl Pipeline<'_> {
     fn execute(&self, planned: &Planned<'_>) -> Result<Stamp, Stop> {
         let slot = planned.slot;
         let resumable = (!self.is_forced).then_some(planned.fingerprint.as_str());
-        publish::clear_leftovers(self.run_dir, slot, resumable)?;
+        publish::clear_leftovers(self.run_dir, slot, resumable, self.is_forced)?;
         let result = self.execute_in_partial(planned);
         if let Err(stop) = &result {
             let keeps_checkpoints = slot == Slot::Optimize && stop.exit_code != EXIT_BAD_INPUT;
-            publish::clear_leftovers(self.run_dir, slot, keeps_checkpoints.then_some(&planned.fingerprint))?;
+            let resumable = keeps_checkpoints.then_some(planned.fingerprint.as_str());
+            publish::clear_leftovers(self.run_dir, slot, resumable, false)?;
         }
         result
     }
@@ -210,7 +211,7 @@ impl Pipeline<'_> {
         for dir in [&requests, &logs] {
             fs::create_dir_all(dir).with_context(|| format!("{}: cannot be created", dir.display()))?;
         }
-        let partial = publish::begin_attempt(self.run_dir, planned.slot, &planned.fingerprint)?;
+        let partial = publish::begin_attempt(self.run_dir, planned.slot, &planned.fingerprint, self.is_forced)?;
         let request_path = requests.join(format!("{}.json", planned.slot));
         publish::write_atomically(&request_path, &serde_json::to_string_pretty(&planned.request)?)?;
 
