@@ -1,20 +1,76 @@
 //! The place to play that an experiment's config describes.
 
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use tollgate_environment::household::HouseholdArena;
+use tollgate_environment::external::{ExternalArena, ExternalSettings};
+use tollgate_environment::household::{HouseholdArena, HouseholdEnvironment};
+use tollgate_environment::live::{LiveArena, LiveExecutor, LiveModels};
 use tollgate_environment::simulated::SimulatedModelProfile;
 use tollgate_environment::skill_chain::SkillChainArena;
-use tollgate_rollout::Arena;
+use tollgate_rollout::{Arena, ExecutorError, RolloutError, RolloutRequest, RoutingPolicy};
+use tollgate_routing::{Episode, ModelPool, Task};
 
 use crate::config::{ExperimentConfig, PoolFile, Suite};
 use crate::failure::{OrBadInput, bad_input};
+use crate::live;
+use crate::stage_call::StageCall;
 
 /// The pool of the household when the config names none.
 const DEFAULT_POOL: &str = "datasets/pools/two.toml";
 
-/// Builds the arena of the experiment's suite, with the models of its pool.
+/// An arena that episodes are played in; tells at its end what live models have cost.
+pub(crate) struct Playing {
+    arena: Box<dyn Arena>,
+    live: Option<Arc<LiveModels>>,
+}
+
+impl Deref for Playing {
+    type Target = dyn Arena;
+
+    fn deref(&self) -> &Self::Target {
+        &*self.arena
+    }
+}
+
+impl Drop for Playing {
+    fn drop(&mut self) {
+        if let Some(models) = &self.live {
+            live::tell(models);
+        }
+    }
+}
+
+/// Builds the arena of a stage that plays episodes.
+pub(crate) fn open_playing(call: &StageCall) -> anyhow::Result<Playing> {
+    let experiment = &call.experiment;
+    let Some(config) = live::config(experiment)? else {
+        return Ok(Playing { arena: open_arena(experiment)?, live: None });
+    };
+    let pool = pool_of(experiment)?;
+    let models = live::open(call, config, &pool)?;
+    let arena: Box<dyn Arena> = match experiment.suite {
+        Suite::Household => Box::new(LiveArena::new(pool, models.clone(), HouseholdEnvironment::default)),
+        Suite::External => {
+            let models = models.clone();
+            Box::new(ExternalArena::new(external_settings(experiment)?, pool, move || {
+                LiveExecutor::new(models.clone())
+            }))
+        }
+        Suite::SkillChain => return Err(no_live_models(experiment.suite)),
+    };
+    Ok(Playing { arena, live: Some(models) })
+}
+
+/// Builds the arena of the experiment's suite, with the models of its pool. Live models are in it by name only: it is for
+/// stages that play nothing.
 pub(crate) fn open_arena(experiment: &ExperimentConfig) -> anyhow::Result<Box<dyn Arena>> {
+    if let Some(config) = live::config(experiment)? {
+        let pool = pool_of(experiment)?;
+        config.check(&pool)?;
+        return Ok(Box::new(NamesOnly(pool)));
+    }
     match (experiment.suite, &experiment.pool) {
         (Suite::Household, _) => Ok(Box::new(open_household(experiment)?)),
         (Suite::External, _) => Err(bad_input("suite `external` has no models yet")),
@@ -35,6 +91,44 @@ pub(crate) fn open_household(experiment: &ExperimentConfig) -> anyhow::Result<Ho
     HouseholdArena::new(file.pool(&origin)?, profiles)
         .map_err(|error| anyhow::Error::new(error).context(origin))
         .or_bad_input()
+}
+
+/// The models of the experiment's pool, whatever answers for them.
+fn pool_of(experiment: &ExperimentConfig) -> anyhow::Result<ModelPool> {
+    let path = experiment.pool.clone().unwrap_or_else(|| PathBuf::from(DEFAULT_POOL));
+    PoolFile::open(&path)?.pool(&path.display().to_string())
+}
+
+fn external_settings(experiment: &ExperimentConfig) -> anyhow::Result<ExternalSettings> {
+    let config = experiment.external.as_ref().ok_or_else(|| {
+        bad_input("suite `external` has no table [experiment.external]\nhint: it says how the world is started or reached; docs/environment-protocol.md shows one")
+    })?;
+    config.settings()
+}
+
+fn no_live_models(suite: Suite) -> anyhow::Error {
+    bad_input(format!(
+        "`experiment.executor` is \"live\", and suite `{}` is no world of words\nhint: live models play household, scienceworld and external",
+        suite.as_str()
+    ))
+}
+
+/// The models of a pool where nothing is played.
+struct NamesOnly(ModelPool);
+
+impl Arena for NamesOnly {
+    fn pool(&self) -> &ModelPool {
+        &self.0
+    }
+
+    fn n_signals(&self) -> usize {
+        0
+    }
+
+    fn play(&self, _: &Task, _: &RolloutRequest, _: &mut dyn RoutingPolicy) -> Result<Episode, RolloutError> {
+        let model = self.0.model(self.0.small()).id.to_string();
+        Err(ExecutorError { model, reason: "this stage calls no live model".to_owned() }.into())
+    }
 }
 
 fn profile(path: &Path, model: &str, name: Option<&str>) -> anyhow::Result<SimulatedModelProfile> {

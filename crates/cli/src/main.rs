@@ -10,6 +10,7 @@ mod commands;
 mod config;
 mod failure;
 mod figures;
+mod live;
 mod optimum;
 mod output;
 mod play;

@@ -1,5 +1,6 @@
 //! `tollgate bench`: the hot paths, each on one core, as medians of several repetitions.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -13,6 +14,7 @@ use tollgate_policy::{Choice, FeatureConfig, LearnedPolicy, NetworkShape, Router
 use tollgate_rollout::{Arena, CallQuote, RolloutRequest, RoutingContext, RoutingPolicy};
 use tollgate_routing::{Budget, BudgetView, EpisodeId, ModelPool, Observation, Task};
 
+use super::bench_live::LoopbackCalls;
 use crate::arena::open_household;
 use crate::args::{BenchArgs, BenchCommand};
 use crate::commands::bench_import;
@@ -43,6 +45,7 @@ pub(crate) fn run(args: &BenchArgs) -> anyhow::Result<()> {
         return bench_import::run(args);
     }
     let n = usize::from(args.repetitions);
+    let scratch = tempfile::tempdir().context("no directory for temporary files")?;
     let measurements = [
         Measurement {
             name: "household, simulated models included",
@@ -61,6 +64,18 @@ pub(crate) fn run(args: &BenchArgs) -> anyhow::Result<()> {
             value: decision_micros(n)?,
             unit: "us",
             target: Some("at most 100"),
+        },
+        Measurement {
+            name: "live call over loopback, 8 kB prompt, not journaled",
+            value: live_call_micros(n, None)?,
+            unit: "us",
+            target: None,
+        },
+        Measurement {
+            name: "live call over loopback, 8 kB prompt, journaled (two syncs)",
+            value: live_call_micros(n, Some(&scratch.path().join("calls.jsonl")))?,
+            unit: "us",
+            target: None,
         },
         Measurement { name: "training step, batch of 512", value: training_step_millis(n)?, unit: "ms", target: None },
     ];
@@ -104,6 +119,12 @@ fn steps_per_second(arena: &dyn Arena, tasks: &[Task], n_repetitions: usize) -> 
         }
         Ok(n_steps as f64 / started.elapsed().as_secs_f64())
     })
+}
+
+/// Microseconds that a live call takes beside the model's own time.
+fn live_call_micros(n_repetitions: usize, journal: Option<&Path>) -> anyhow::Result<f64> {
+    let mut calls = LoopbackCalls::new(journal)?;
+    median(n_repetitions, |_| calls.micros())
 }
 
 /// Microseconds per decision of a learned policy late in an episode.

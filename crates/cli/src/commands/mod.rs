@@ -2,6 +2,7 @@
 
 pub(crate) mod bench;
 mod bench_import;
+mod bench_live;
 pub(crate) mod calibrate;
 pub(crate) mod check_config;
 pub(crate) mod contract_docs;

@@ -5,6 +5,7 @@
 
 mod external;
 mod import_map;
+mod live;
 mod pool;
 mod prices;
 mod stage;
@@ -22,6 +23,7 @@ use crate::failure::{OrBadInput, bad_input};
 
 pub(crate) use external::{ExternalConfig, Transport};
 pub(crate) use import_map::ImportMap;
+pub(crate) use live::{ExecutorKind, LiveConfig};
 pub(crate) use pool::PoolFile;
 pub(crate) use prices::{PinnedModel, PriceFile, TableSource};
 pub(crate) use stage::*;
@@ -89,6 +91,11 @@ impl From<OutcomeKind> for Objective {
 pub(crate) struct ExperimentConfig {
     /// The environment.
     pub(crate) suite: Suite,
+    /// Who answers the calls.
+    pub(crate) executor: ExecutorKind,
+    /// Endpoints and limits of live models.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) live: Option<LiveConfig>,
     /// TOML file of the models to choose from. Skill-chain has its own models and takes none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) pool: Option<PathBuf>,
@@ -117,6 +124,8 @@ impl Default for ExperimentConfig {
     fn default() -> Self {
         Self {
             suite: Suite::Household,
+            executor: ExecutorKind::default(),
+            live: None,
             pool: None,
             tasks: "datasets/tasks/household.parquet".into(),
             seed: 1,

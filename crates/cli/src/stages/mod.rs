@@ -14,6 +14,7 @@ use anyhow::Context;
 use tollgate_contract::{ProductKind, Slot};
 
 use crate::args::StageArgs;
+use crate::live;
 use crate::stage_call::StageCall;
 use crate::validation;
 
@@ -27,31 +28,50 @@ pub(crate) fn run(args: &StageArgs, inputs: Vec<(ProductKind, PathBuf)>, slot: S
 }
 
 fn fill(call: &StageCall) -> anyhow::Result<()> {
-    match call.request.slot {
+    live::with_threads(&call.experiment, call.request.slot, || match call.request.slot {
         Slot::Simulate => simulate::run(call),
         Slot::Classify => classify::run(call),
         Slot::Synthesize => synthesize::run(call),
         Slot::Optimize => optimize::run(call),
         Slot::Evaluate => evaluate::run(call),
         Slot::Report => report::run(call),
-    }
+    })
 }
 
 fn by_hand(call: &StageCall, out: &Path) -> anyhow::Result<()> {
     let partial = &call.request.output_dir;
-    // What an earlier run left is made anew, but for checkpoints: training resumes from them.
-    if call.request.slot != Slot::Optimize {
-        remove(partial)?;
-    }
+    // What an earlier run left is made anew, but for checkpoints, which training resumes from, and what was paid for.
+    clear(call.request.slot, partial)?;
     fs::create_dir_all(partial).with_context(|| format!("{}: cannot be created", partial.display()))?;
     let result = fill(call).and_then(|()| validation::validate(&call.request, "the flags", partial));
     if let Err(error) = result {
-        if call.request.slot != Slot::Optimize {
-            remove(partial)?;
+        clear(call.request.slot, partial)?;
+        if live::has_journal(partial) {
+            tracing::info!(directory = %partial.display(), "what was paid for is kept here; the same command goes on from it");
         }
         return Err(error);
     }
     fs::rename(partial, out).with_context(|| format!("{}: cannot be renamed to {}", partial.display(), out.display()))
+}
+
+/// Removes what an attempt left and the next one makes anew.
+fn clear(slot: Slot, partial: &Path) -> anyhow::Result<()> {
+    if slot == Slot::Optimize {
+        return Ok(());
+    }
+    if !live::has_journal(partial) {
+        return remove(partial);
+    }
+    let entries = fs::read_dir(partial).with_context(|| format!("{}: cannot be read", partial.display()))?;
+    for entry in entries {
+        let path = entry?.path();
+        if path.file_name().is_some_and(|name| name == live::JOURNAL) {
+            continue;
+        }
+        let removed = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
+        removed.with_context(|| format!("{}: cannot be removed", path.display()))?;
+    }
+    Ok(())
 }
 
 fn remove(directory: &Path) -> anyhow::Result<()> {

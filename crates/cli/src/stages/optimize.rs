@@ -13,7 +13,7 @@ use tollgate_contract::{
 use tollgate_routing::{Episode, EpisodeId, Task, TaskId};
 use tollgate_taxonomy::Boundary;
 
-use crate::arena::open_arena;
+use crate::arena::open_playing;
 use crate::artifact;
 use crate::config::OptimizeConfig;
 use crate::failure::{bad_input, blame_input};
@@ -32,7 +32,7 @@ struct Inputs {
 pub(crate) fn run(call: &StageCall) -> anyhow::Result<()> {
     let config = OptimizeConfig::read(&call.table)?;
     let device = config.device.open()?;
-    let arena = open_arena(&call.experiment)?;
+    let arena = open_playing(call)?;
     let inputs = read_inputs(call)?;
     let inputs = TrainingInputs {
         arena: &*arena,

@@ -8,7 +8,7 @@ use tollgate_routing::{Objective, Split, Task};
 
 use crate::arena::open_arena;
 use crate::artifact;
-use crate::config::{ReportConfig, Suite};
+use crate::config::{ExecutorKind, ReportConfig, Suite};
 use crate::figures::{Evaluations, Figures};
 use crate::optimum::Optimum;
 use crate::report::{self, Sources};
@@ -17,8 +17,12 @@ use crate::summary;
 
 /// Runs the stage.
 pub(crate) fn run(call: &StageCall) -> anyhow::Result<()> {
-    let config = call.table.read::<ReportConfig>()?;
+    let mut config = call.table.read::<ReportConfig>()?;
     config.check()?;
+    if call.experiment.executor == ExecutorKind::Live {
+        // Traces are episodes that are played once more, and live models would be paid once more.
+        config.n_traces = 0;
+    }
     let arena = open_arena(&call.experiment)?;
     let objective = Objective::from(call.experiment.outcome);
     let evaluations = Evaluations::read(call.input(ArtifactKind::Evaluations)?, objective)?;

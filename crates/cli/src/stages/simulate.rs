@@ -14,7 +14,7 @@ use tollgate_synthesis::sweep_plan;
 use tollgate_taxonomy::{Boundary, ProbeOutcome, Thresholds, classify};
 use tollgate_trajectory::ArtifactWriter;
 
-use crate::arena::open_arena;
+use crate::arena::open_playing;
 use crate::artifact::{self, blame};
 use crate::config::SimulateConfig;
 use crate::failure::{OrBadInput, bad_input};
@@ -50,7 +50,7 @@ struct Simulation<'a> {
 pub(crate) fn run(call: &StageCall) -> anyhow::Result<()> {
     let config = call.table.read::<SimulateConfig>()?;
     config.check()?;
-    let arena = open_arena(&call.experiment)?;
+    let arena = open_playing(call)?;
     let tasks = train_tasks(call, config.max_tasks)?;
     let simulation = Simulation {
         sweep: sweep_policies(config.n_sweep, arena.pool().len())?,

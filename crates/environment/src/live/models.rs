@@ -46,21 +46,20 @@ pub struct LiveModels {
 }
 
 impl LiveModels {
-    /// The models of `pool`, called as `settings` says of each.
+    /// The models of `pool`, called as `settings` says of each, in the pool's order.
     ///
     /// # Errors
     /// What [`BlockingUpstream::client`] says of an endpoint.
-    pub fn new(
-        upstream: BlockingUpstream,
-        pool: &ModelPool,
-        settings: impl Fn(&Model) -> LiveModel,
-    ) -> Result<Self, UpstreamError> {
-        let ready = |(_, model): (ModelIndex, &Model)| {
-            let settings = settings(model);
+    ///
+    /// # Panics
+    /// When there are not as many settings as models.
+    pub fn new(upstream: BlockingUpstream, pool: &ModelPool, settings: Vec<LiveModel>) -> Result<Self, UpstreamError> {
+        assert_eq!(pool.len(), settings.len(), "one setting per model");
+        let ready = |((_, model), settings): ((ModelIndex, &Model), LiveModel)| {
             let client = upstream.client(settings.endpoint.clone())?;
             Ok(Ready { id: model.id.to_string(), settings, client, learned: Mutex::new(Learned::NOTHING) })
         };
-        let models = pool.iter().map(ready).collect::<Result<_, UpstreamError>>()?;
+        let models = pool.iter().zip(settings).map(ready).collect::<Result<_, UpstreamError>>()?;
         Ok(Self { upstream, models })
     }
 

@@ -16,7 +16,7 @@ use tollgate_routing::{NanoUsd, Split, Task};
 use tollgate_trajectory::ArtifactWriter;
 
 use self::players::{Player, Players};
-use crate::arena::open_arena;
+use crate::arena::open_playing;
 use crate::artifact::{self, blame};
 use crate::config::{EvaluateConfig, Suite};
 use crate::failure::{bad_input, blame_input};
@@ -37,7 +37,7 @@ struct PlayedSplit {
 pub(crate) fn run(call: &StageCall) -> anyhow::Result<()> {
     let config = call.table.read::<EvaluateConfig>()?;
     config.check()?;
-    let arena = open_arena(&call.experiment)?;
+    let arena = open_playing(call)?;
     let tasks: Vec<TaskRow> = artifact::read_rows(call.input(ArtifactKind::Tasks)?)?;
     let players = players(call, &config, &*arena, &tasks)?;
     let cells = plan::cells(&players, &config, large_cost(call)?);
