@@ -62,6 +62,11 @@ fn labelled(words: &str) -> Option<(String, String)> {
             let command = if rest.is_empty() { below().unwrap_or_default() } else { rest };
             return (!command.is_empty()).then(|| (thought, command.to_owned()));
         }
+        // Thought and action on one line.
+        if let Some((before, command)) = line.split_once("Action:").filter(|(_, command)| !command.trim().is_empty()) {
+            thought.push_str(before);
+            return Some((thought, command.trim().to_owned()));
+        }
         thought.push_str(line);
         thought.push('\n');
     }
@@ -104,7 +109,16 @@ fn command_of_value(value: &Value) -> Option<String> {
 /// The command as the world gets it.
 fn finish(command: &str, admissible: &[String]) -> String {
     let command = bare(command.trim().lines().next().unwrap_or_default());
-    match admissible.iter().find(|known| same(known, command)) {
+    // Said alone, or followed by more: a second command, a reason.
+    let begins_with = |known: &&String| {
+        let rest = command
+            .get(..known.len())
+            .filter(|start| start.eq_ignore_ascii_case(known))
+            .map(|_| &command[known.len()..]);
+        rest.is_some_and(|rest| !rest.starts_with(char::is_alphanumeric))
+    };
+    let exact = admissible.iter().find(|known| same(known, command));
+    match exact.or_else(|| admissible.iter().filter(begins_with).max_by_key(|known| known.len())) {
         Some(known) => known.clone(),
         None => cut(command, MAX_COMMAND_BYTES),
     }
@@ -166,6 +180,9 @@ mod tests {
             "<tool_call>\n{\"name\": \"act\", \"arguments\": {\"command\": \"go to shelf 1\"}}\n</tool_call>",
             "go to shelf 1",
         );
+        check("Thought: It is there. Action: take mug 1 from shelf 1; go to shelf ", "take mug 1 from shelf 1");
+        check("Action: go to shelf 1, then take the mug", "go to shelf 1");
+        check("Action: go to shelf 12", "go to shelf 12");
         check("Action: dance on the table", "dance on the table");
     }
 
