@@ -4,9 +4,9 @@ use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use tollgate_environment::external::{ExternalArena, ExternalSettings};
+use tollgate_environment::external::{ExternalSettings, ExternalWorlds};
 use tollgate_environment::household::{HouseholdArena, HouseholdEnvironment};
-use tollgate_environment::live::{LiveArena, LiveExecutor, LiveModels};
+use tollgate_environment::live::{LiveArena, LiveModels};
 use tollgate_environment::simulated::SimulatedModelProfile;
 use tollgate_environment::skill_chain::SkillChainArena;
 use tollgate_rollout::{Arena, ExecutorError, RolloutError, RolloutRequest, RoutingPolicy};
@@ -53,10 +53,10 @@ pub(crate) fn open_playing(call: &StageCall) -> anyhow::Result<Playing> {
     let arena: Box<dyn Arena> = match experiment.suite {
         Suite::Household => Box::new(LiveArena::new(pool, models.clone(), HouseholdEnvironment::default)),
         Suite::External => {
-            let models = models.clone();
-            Box::new(ExternalArena::new(external_settings(experiment)?, pool, move || {
-                LiveExecutor::new(models.clone())
-            }))
+            let settings = external_settings(experiment)?;
+            let n_signals = settings.n_signals;
+            let worlds = ExternalWorlds::new(settings);
+            Box::new(LiveArena::new(pool, models.clone(), move || worlds.environment()).with_signals(n_signals))
         }
         Suite::SkillChain => return Err(no_live_models(experiment.suite)),
     };

@@ -2,12 +2,11 @@
 #![expect(clippy::unwrap_used, reason = "a step that fails fails the test")]
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
 use tollgate_environment::TextWorld;
 use tollgate_environment::external::conformance::{Verdict, check_environment};
-use tollgate_environment::external::{Connection, ExternalEnvironment, ExternalSettings};
+use tollgate_environment::external::{Connection, ExternalSettings, ExternalWorlds};
 use tollgate_environment::process::ProcessSpec;
 use tollgate_rollout::{Environment, EnvironmentError, Outcome};
 use tollgate_routing::{Split, Task, TaskId};
@@ -48,7 +47,7 @@ fn task() -> Task {
 
 /// What the world showed until its end or its error.
 fn play(settings: ExternalSettings) -> (Vec<String>, Result<Outcome, EnvironmentError>, u64) {
-    let mut world = ExternalEnvironment::new(Arc::new(settings));
+    let mut world = ExternalWorlds::new(settings).environment();
     let mut seen = Vec::new();
     let mut run = || {
         seen.push(world.reset(&task(), 3)?.text);
@@ -148,7 +147,7 @@ fn a_world_that_is_not_as_deterministic_as_it_says_is_found_out() {
 
 #[test]
 fn a_task_of_another_environment_is_refused() {
-    let mut world = ExternalEnvironment::new(Arc::new(breaking("not-at-all", None)));
+    let mut world = ExternalWorlds::new(breaking("not-at-all", None)).environment();
     let error = world.reset(&Task { environment: "household".into(), ..task() }, 1).unwrap_err();
     assert!(error.to_string().starts_with("task `count` is of environment `household`, expected `external`"));
     assert!(world.step("a").unwrap_err().to_string().contains("outside of an episode"));
@@ -164,7 +163,7 @@ fn the_example_passes_every_check() {
 
 #[test]
 fn the_example_tells_commands_expert_and_score() {
-    let mut world = ExternalEnvironment::new(Arc::new(settings(&["python3", "examples/environments/lights_out.py"])));
+    let mut world = ExternalWorlds::new(settings(&["python3", "examples/environments/lights_out.py"])).environment();
     world.reset(&task(), 1).unwrap();
     assert_eq!(world.admissible().len(), 10);
     let mut scores = vec![world.outcome().score];

@@ -32,11 +32,16 @@ impl Family {
     }
 
     fn has(self, package: &str) -> bool {
-        self.prefixes().iter().any(|prefix| {
-            package.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with(['-', '_']))
-        })
+        package != SEEMINGLY_LINKED
+            && self.prefixes().iter().any(|prefix| {
+                package.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with(['-', '_']))
+            })
     }
 }
+
+/// Traits that hold no generator. Cargo's metadata unites the features of the whole workspace, so that they seem to come with
+/// `getrandom` to every crate with a temporary file as soon as one crate draws keys from the system.
+const SEEMINGLY_LINKED: &str = "rand_core";
 
 const ALGORITHM: &[Family] = &[Family::Arrow, Family::Parquet, Family::Http, Family::CommandLine];
 const ALGORITHM_WITHOUT_NETWORK: &[Family] =
@@ -198,6 +203,7 @@ mod tests {
     #[test]
     fn a_family_is_a_whole_name_or_a_prefix_of_words() {
         assert!(Family::Arrow.has("arrow") && Family::Arrow.has("arrow-schema") && !Family::Arrow.has("arrowhead"));
+        assert!(Family::Random.has("rand_pcg") && !Family::Random.has("rand_core"));
         assert!(Family::Http.has("tokio") && !Family::Http.has("httpdate2"));
     }
 }

@@ -7,18 +7,20 @@ use std::time::Instant;
 use anyhow::Context;
 use candle_core::{D, Device};
 use serde::Serialize;
+use tollgate_environment::external::ExternalWorlds;
 use tollgate_environment::household::{self, SplitCounts};
 use tollgate_environment::skill_chain::{self, SkillChainArena, TaskCounts};
 use tollgate_inference::RandomMixing;
 use tollgate_policy::{Choice, FeatureConfig, LearnedPolicy, NetworkShape, RouterNetwork};
-use tollgate_rollout::{Arena, CallQuote, RolloutRequest, RoutingContext, RoutingPolicy};
+use tollgate_rollout::{Arena, CallQuote, Environment, RolloutRequest, RoutingContext, RoutingPolicy};
 use tollgate_routing::{Budget, BudgetView, EpisodeId, ModelPool, Observation, Task};
 
 use super::bench_live::LoopbackCalls;
 use crate::arena::open_household;
 use crate::args::{BenchArgs, BenchCommand};
+use crate::artifact;
 use crate::commands::bench_import;
-use crate::config::ExperimentConfig;
+use crate::config::{ConfigFile, ExperimentConfig};
 use crate::output;
 
 /// Width of the measured network's hidden layers, as trained by default.
@@ -29,6 +31,14 @@ const BATCH: usize = 512;
 const N_DECISIONS: u32 = 5_000;
 /// Training steps per repetition.
 const N_TRAINING_STEPS: u32 = 10;
+
+/// The same small environment in Python behind both transports.
+const EXTERNAL: [(&str, &str); 2] = [
+    ("step of a Python environment, JSON Lines", "configs/external-example.toml"),
+    ("step of a Python environment, OpenEnv", "configs/openenv-example.toml"),
+];
+/// Steps of an external environment per repetition.
+const N_EXTERNAL_STEPS: u32 = 200;
 
 /// One figure.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -46,7 +56,7 @@ pub(crate) fn run(args: &BenchArgs) -> anyhow::Result<()> {
     }
     let n = usize::from(args.repetitions);
     let scratch = tempfile::tempdir().context("no directory for temporary files")?;
-    let measurements = [
+    let mut measurements = vec![
         Measurement {
             name: "household, simulated models included",
             value: household_steps_per_second(n)?,
@@ -79,6 +89,13 @@ pub(crate) fn run(args: &BenchArgs) -> anyhow::Result<()> {
         },
         Measurement { name: "training step, batch of 512", value: training_step_millis(n)?, unit: "ms", target: None },
     ];
+    for (name, config) in EXTERNAL {
+        match external_step_micros(n, Path::new(config)) {
+            Ok(value) => measurements.push(Measurement { name, value, unit: "us", target: None }),
+            // A bench of our own paths does not depend on what else is installed.
+            Err(error) => tracing::warn!(%error, "left out: {name}"),
+        }
+    }
     if args.json {
         return output::print_json(&measurements);
     }
@@ -125,6 +142,23 @@ fn steps_per_second(arena: &dyn Arena, tasks: &[Task], n_repetitions: usize) -> 
 fn live_call_micros(n_repetitions: usize, journal: Option<&Path>) -> anyhow::Result<f64> {
     let mut calls = LoopbackCalls::new(journal)?;
     median(n_repetitions, |_| calls.micros())
+}
+
+/// Microseconds per step of the environment that a config names, the environment's own work included.
+fn external_step_micros(n_repetitions: usize, config: &Path) -> anyhow::Result<f64> {
+    let experiment = ConfigFile::open(config)?.experiment;
+    let tasks: Vec<Task> = artifact::read_rows(&experiment.tasks)?;
+    let task = tasks.first().context("no task")?;
+    let worlds = ExternalWorlds::new(experiment.external.unwrap_or_default().settings()?);
+    let mut world = worlds.environment();
+    median(n_repetitions, |_| {
+        world.reset(task, 1)?;
+        let started = Instant::now();
+        for _ in 0..N_EXTERNAL_STEPS {
+            world.step("look")?;
+        }
+        Ok(started.elapsed().as_secs_f64() * 1e6 / f64::from(N_EXTERNAL_STEPS))
+    })
 }
 
 /// Microseconds per decision of a learned policy late in an episode.

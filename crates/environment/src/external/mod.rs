@@ -5,7 +5,6 @@
 //! [`ExternalEnvironment`]: each call has a deadline, a world that broke is replaced, and the episode is replayed in the new
 //! one if the world is deterministic.
 
-mod arena;
 mod error;
 mod json_lines;
 mod message;
@@ -13,15 +12,16 @@ mod openenv;
 mod session;
 mod settings;
 mod world;
+mod worlds;
 
 pub mod conformance;
 
-pub use arena::ExternalArena;
 pub use error::SessionError;
 pub use message::{Hello, Info, ResetReply, Scene, StepReply, TaskDescription};
 pub use session::{Session, open_session};
 pub use settings::{Connection, ExternalSettings, OpenEnvFields, Timeouts};
 pub use world::ExternalEnvironment;
+pub use worlds::ExternalWorlds;
 
 /// The name that tasks of external worlds carry as their environment.
 pub const ENVIRONMENT: &str = "external";

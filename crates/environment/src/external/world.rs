@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tollgate_rollout::{Environment, EnvironmentError, Outcome, Transition};
 use tollgate_routing::{Observation, Task};
 
-use super::{ENVIRONMENT, ExternalSettings, Info, ResetReply, Scene, Session, SessionError, StepReply, open_session};
+use super::{ENVIRONMENT, ExternalSettings, ExternalWorlds, Info, ResetReply, Scene, Session, SessionError, StepReply};
 use crate::TextWorld;
 use crate::process::excerpt;
 
@@ -15,7 +15,7 @@ use crate::process::excerpt;
 /// session shows is compared with what the old one showed. A world that does not call itself deterministic cannot be
 /// brought back to where it was: then the episode fails.
 pub struct ExternalEnvironment {
-    settings: Arc<ExternalSettings>,
+    worlds: Arc<ExternalWorlds>,
     session: Option<Box<dyn Session>>,
     episode: Episode,
     n_restarts_in_all: u64,
@@ -41,10 +41,9 @@ struct PastStep {
 }
 
 impl ExternalEnvironment {
-    /// The world that `settings` describe. It is started or reached at the first reset.
-    #[must_use]
-    pub fn new(settings: Arc<ExternalSettings>) -> Self {
-        Self { settings, session: None, episode: Episode::default(), n_restarts_in_all: 0 }
+    /// An environment without a session: it gets one at the first reset.
+    pub(crate) fn new(worlds: Arc<ExternalWorlds>) -> Self {
+        Self { worlds, session: None, episode: Episode::default(), n_restarts_in_all: 0 }
     }
 
     /// How often a session was replaced since this environment was made.
@@ -56,9 +55,16 @@ impl ExternalEnvironment {
     fn session(&mut self) -> Result<&mut Box<dyn Session>, SessionError> {
         let session = match self.session.take() {
             Some(session) => session,
-            None => open_session(&self.settings)?,
+            None => self.worlds.take()?,
         };
         Ok(self.session.insert(session))
+    }
+
+    /// Throws the session away: nothing more is to be said in it.
+    fn drop_session(&mut self) {
+        if self.session.take().is_some() {
+            self.worlds.forget();
+        }
     }
 
     /// Does `call`, with a new session each time that the session breaks, as often as the settings allow.
@@ -74,15 +80,16 @@ impl ExternalEnvironment {
             if !error.is_broken_session() {
                 return Err(failed(&error));
             }
-            // Question and answer may be out of step: nothing more is to be said in this session.
-            self.session = None;
-            if self.episode.n_restarts >= self.settings.max_restarts {
+            // Question and answer may be out of step.
+            self.drop_session();
+            if self.episode.n_restarts >= self.worlds.settings().max_restarts {
                 let n_restarts = self.episode.n_restarts;
                 return Err(match n_restarts {
                     0 => failed(&error),
                     _ => failed(&format!("{error}\nhint: so it went after {n_restarts} restarts as well")),
                 });
             }
+            tracing::warn!(reason = %error, "an environment broke and is replaced");
             self.episode.n_restarts += 1;
             self.n_restarts_in_all += 1;
         }
@@ -115,11 +122,11 @@ impl ExternalEnvironment {
         }
         let Some(scene) = self.episode.scene.clone() else { return self.session()?.step(command) };
         let reply = self.begin(&scene)?;
-        check_replay(&self.settings, 0, &self.episode.first_observation, &reply.observation)?;
+        check_replay(self.worlds.settings(), 0, &self.episode.first_observation, &reply.observation)?;
         let past = std::mem::take(&mut self.episode.past);
         let replayed = past.iter().zip(1..).try_for_each(|(step, step_idx)| {
             let reply = self.session()?.step(&step.command)?;
-            check_replay(&self.settings, step_idx, &step.observation, &reply.observation)
+            check_replay(self.worlds.settings(), step_idx, &step.observation, &reply.observation)
         });
         self.episode.past = past;
         replayed?;
@@ -134,6 +141,14 @@ impl ExternalEnvironment {
         self.episode.is_over = is_final;
         self.episode.past.push(PastStep { command: command.to_owned(), observation: observation.clone() });
         Transition::new(Observation { text: observation, signals }, reward, is_final)
+    }
+}
+
+impl Drop for ExternalEnvironment {
+    fn drop(&mut self) {
+        if let Some(session) = self.session.take() {
+            self.worlds.give_back(session);
+        }
     }
 }
 
@@ -175,7 +190,7 @@ impl Environment for ExternalEnvironment {
             let reply = world.replay_and_step(completion);
             match reply {
                 Err(error) if error.is_broken_session() && !is_deterministic => {
-                    world.session = None;
+                    world.drop_session();
                     Err(cannot_replay(&error))
                 }
                 reply => reply,

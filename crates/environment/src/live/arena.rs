@@ -13,13 +13,21 @@ use crate::TextWorld;
 pub struct LiveArena<F> {
     pool: ModelPool,
     models: Arc<LiveModels>,
+    n_signals: usize,
     make_world: F,
 }
 
 impl<W: TextWorld, F: Fn() -> W + Sync> LiveArena<F> {
     /// The worlds that `make_world` makes, played by `models`, which are those of `pool`.
     pub const fn new(pool: ModelPool, models: Arc<LiveModels>, make_world: F) -> Self {
-        Self { pool, models, make_world }
+        Self { pool, models, n_signals: 0, make_world }
+    }
+
+    /// The same arena, of worlds whose observations carry so many numbers beside their text.
+    #[must_use]
+    pub fn with_signals(mut self, n_signals: usize) -> Self {
+        self.n_signals = n_signals;
+        self
     }
 }
 
@@ -29,7 +37,7 @@ impl<W: TextWorld, F: Fn() -> W + Sync> Arena for LiveArena<F> {
     }
 
     fn n_signals(&self) -> usize {
-        0
+        self.n_signals
     }
 
     fn play(

@@ -123,13 +123,9 @@ impl ChildProcess {
         else {
             return Err(not_started("it has no pipes".to_owned()));
         };
-        let last_words = LastWords::listen(stderr);
-        let stdout = match spec.stdout {
-            StdoutUse::Conversation => Some(stdout),
-            StdoutUse::Log => {
-                last_words.listen_to_log(stdout);
-                None
-            }
+        let (stdout, log) = match spec.stdout {
+            StdoutUse::Conversation => (Some(stdout), None),
+            StdoutUse::Log => (None, Some(stdout)),
         };
         let started = Self {
             program: program.clone(),
@@ -139,7 +135,7 @@ impl ChildProcess {
             watchdog,
             stdin: Some(stdin),
             stdout,
-            last_words,
+            last_words: LastWords::listen(stderr, log),
             unread: Vec::new(),
             n_searched: 0,
         };
@@ -261,6 +257,11 @@ impl ChildProcess {
             None => "closed its standard output".to_owned(),
         };
         ProcessError::Ended { program: self.program.clone(), how, stderr: self.last_words.text(LAST_WORDS_PATIENCE) }
+    }
+
+    /// How it ended, if it does within a moment: what is gone may not be known to be gone at once.
+    pub fn ended_just_now(&mut self) -> Option<ProcessError> {
+        self.wait(LAST_WORDS_PATIENCE).map(|_| self.ended())
     }
 
     fn read_some(&mut self) -> std::io::Result<usize> {

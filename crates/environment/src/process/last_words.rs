@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, Read};
-use std::process::ChildStderr;
+use std::process::{ChildStderr, ChildStdout};
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -21,22 +21,20 @@ pub(crate) struct LastWords {
 }
 
 impl LastWords {
-    pub(crate) fn listen(stderr: ChildStderr) -> Self {
+    /// Listens to standard error, and to standard output where it is a log as well.
+    pub(crate) fn listen(stderr: ChildStderr, log: Option<ChildStdout>) -> Self {
         let lines = Arc::new(Mutex::new(VecDeque::new()));
-        let kept = Arc::clone(&lines);
-        let (sender, is_drained) = channel();
-        thread::spawn(move || {
-            keep_last_lines(stderr, &kept);
-            // Nobody waits any more when the child was dropped.
-            let _ = sender.send(());
-        });
+        let (end, is_drained) = channel();
+        let streams = [Some(Box::new(stderr) as Box<dyn Read + Send>), log.map(|log| Box::new(log) as _)];
+        for stream in streams.into_iter().flatten() {
+            let (kept, end) = (Arc::clone(&lines), end.clone());
+            thread::spawn(move || {
+                keep_last_lines(stream, &kept);
+                // Nothing is ever sent: when the last of these is gone, everything has been read.
+                drop(end);
+            });
+        }
         Self { lines, is_drained }
-    }
-
-    /// Keeps the last lines of a log as well.
-    pub(crate) fn listen_to_log(&self, log: impl Read + Send + 'static) {
-        let kept = Arc::clone(&self.lines);
-        thread::spawn(move || keep_last_lines(log, &kept));
     }
 
     /// What is kept, after waiting up to `patience` for what is still on its way.

@@ -2,15 +2,12 @@
 //!
 //! A [`ChildProcess`] leads a process group of its own. Dropping it kills the group, and so does the end of this program,
 //! however it comes: a watchdog in the group (a shell that waits for a pipe to close) sees to that even after a KILL.
-//! A [`WorkerPool`] keeps one worker per player and throws away those that failed.
 
 mod child;
 mod error;
 mod last_words;
-mod pool;
 
 pub use child::{ChildProcess, ProcessSpec, StdoutUse};
 pub use error::ProcessError;
-pub use pool::WorkerPool;
 
 pub(crate) use error::excerpt;

@@ -1,11 +1,8 @@
 //! The checks, each a function from the subject to a verdict.
 
-use std::sync::Arc;
-
 use tollgate_rollout::Environment;
 
-use super::super::world::ExternalEnvironment;
-use super::super::{Session, SessionError, open_session};
+use super::super::{ExternalWorlds, Session, SessionError, open_session};
 use super::Subject;
 use super::play::{MAX_STEPS, Played, play, repeat};
 use crate::process::excerpt;
@@ -283,7 +280,7 @@ fn a_killed_world_is_replayed(subject: &Subject<'_>) -> Found {
     }
     let expected = play(&mut *subject.session()?, &subject.scene, 6)?;
     let Some((last, before)) = expected.commands.split_last() else { return Ok(Skipped("no step was played")) };
-    let mut world = ExternalEnvironment::new(Arc::new(subject.settings.clone()));
+    let mut world = ExternalWorlds::new(subject.settings.clone()).environment();
     let mut found = Played::default();
     let mut replayed = || -> Result<bool, tollgate_rollout::EnvironmentError> {
         found.observations.push(world.set_scene(subject.scene.clone())?.text);

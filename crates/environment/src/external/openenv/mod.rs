@@ -26,6 +26,9 @@ use crate::process::{ChildProcess, ProcessSpec, StdoutUse, excerpt};
 /// Pause between two looks at whether a started server answers.
 const LOOK_EVERY: Duration = Duration::from_millis(25);
 
+/// How long a started server may take to answer one such look, even if its time is nearly up: a look cut short tells nothing.
+const LOOK_FOR: Duration = Duration::from_secs(1);
+
 /// A session on an OpenEnv server.
 pub(crate) struct OpenEnvSession {
     url: String,
@@ -87,7 +90,7 @@ impl OpenEnvSession {
         let client = HttpClient::new(&url, settings.max_message_bytes);
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
-            let health = client.check_health(left.min(Duration::from_secs(1)));
+            let health = client.check_health(LOOK_FOR);
             match health {
                 Ok(()) => break,
                 Err(_) if !child.is_alive() => return Err(child.ended().into()),
@@ -142,7 +145,7 @@ impl OpenEnvSession {
         })
     }
 
-    /// Asks for an observation; what the server says about a lost connection comes with the child's last words.
+    /// Asks for an observation.
     fn ask(
         &mut self,
         method: &'static str,
@@ -160,11 +163,11 @@ impl OpenEnvSession {
     }
 
     fn exchange(&mut self, method: &'static str, text: &str, timeout: Duration) -> Result<String, SessionError> {
-        let answer = self.socket.exchange(method, text, timeout);
-        match (answer, &mut self.server) {
-            (Err(error), Some(server)) => Err(if server.is_alive() { error } else { server.ended().into() }),
-            (answer, _) => answer,
-        }
+        self.socket.exchange(method, text, timeout).map_err(|error| match (&error, &mut self.server) {
+            // Of a lost connection the reason is more telling, if the server has one.
+            (SessionError::Connection { .. }, Some(server)) => server.ended_just_now().map_or(error, Into::into),
+            _ => error,
+        })
     }
 
     fn nonsense(&self, method: &'static str, answer: &str, reason: String) -> SessionError {
@@ -259,6 +262,15 @@ impl Session for OpenEnvSession {
                 peer: format!("`{}`", server.program()),
                 reason: format!("it did not end within {} s after TERM", grace.as_secs_f64()),
             }),
+        }
+    }
+}
+
+impl Drop for OpenEnvSession {
+    fn drop(&mut self) {
+        // A server of ours is killed instead.
+        if self.server.is_none() {
+            self.socket.close(self.timeouts.close);
         }
     }
 }

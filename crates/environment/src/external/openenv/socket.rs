@@ -79,13 +79,13 @@ impl Socket {
         }
     }
 
-    /// Says goodbye; whether anybody listens does not matter.
+    /// Says goodbye, and waits until the server has taken leave as well: only then is there room for another session.
     pub(super) fn close(&self, timeout: Duration) {
         let mut socket = lock(&self.shared);
         socket.get_mut().deadline = Instant::now() + timeout;
-        let _ = socket.send(Message::text("{\"type\": \"close\"}"));
-        let _ = socket.close(None);
-        let _ = socket.flush();
+        if socket.send(Message::text("{\"type\": \"close\"}")).is_ok() {
+            while socket.read().is_ok() {}
+        }
     }
 
     fn lost(&self, method: &'static str, error: &Error, waited: Duration) -> SessionError {
