@@ -165,6 +165,9 @@ pub struct TrainConfig {
     pub n_hidden: usize,
     /// Buckets for words, over all kinds of text; 0 reads no text.
     pub text_buckets: usize,
+    /// Buckets for the first words of completions: what kind of step it was. Few numbers that hold on tasks never seen, where words
+    /// would be learnt by heart.
+    pub verb_buckets: usize,
     /// The warm start.
     pub sft: SftConfig,
     /// The optimization.
@@ -178,6 +181,7 @@ impl Default for TrainConfig {
         Self {
             n_hidden: 128,
             text_buckets: 320,
+            verb_buckets: 0,
             sft: SftConfig::default(),
             bopo: BopoConfig::default(),
             save_every: 20,

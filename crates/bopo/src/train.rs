@@ -206,7 +206,7 @@ impl<'a> Setup<'a> {
 }
 
 /// Features for the arena: its signals, and as much text as the settings allow, divided 1 : 2 : 1 : 1 between
-/// instruction, observation, completion and history.
+/// instruction, observation, completion and history, and the first words of completions.
 fn feature_config(config: &TrainConfig, n_models: usize, n_signals: usize, cost_scale_nano_usd: u64) -> FeatureConfig {
     let part = config.text_buckets / 5;
     FeatureConfig {
@@ -216,6 +216,7 @@ fn feature_config(config: &TrainConfig, n_models: usize, n_signals: usize, cost_
         observation_buckets: 2 * part,
         completion_buckets: part,
         history_buckets: part,
+        verb_buckets: config.verb_buckets,
         cost_scale_nano_usd,
     }
 }

@@ -15,6 +15,7 @@ use tollgate_routing::{Episode, ModelPool, Task};
 use crate::config::{ExperimentConfig, PoolFile, Suite};
 use crate::failure::{OrBadInput, bad_input};
 use crate::live;
+use crate::replay_logs::open_replay;
 use crate::stage_call::StageCall;
 
 /// The pool of the household when the config names none.
@@ -58,7 +59,7 @@ pub(crate) fn open_playing(call: &StageCall) -> anyhow::Result<Playing> {
             let worlds = ExternalWorlds::new(settings);
             Box::new(LiveArena::new(pool, models.clone(), move || worlds.environment()).with_signals(n_signals))
         }
-        Suite::SkillChain => return Err(no_live_models(experiment.suite)),
+        Suite::SkillChain | Suite::Replay => return Err(no_live_models(experiment.suite)),
     };
     Ok(Playing { arena, live: Some(models) })
 }
@@ -74,6 +75,7 @@ pub(crate) fn open_arena(experiment: &ExperimentConfig) -> anyhow::Result<Box<dy
     match (experiment.suite, &experiment.pool) {
         (Suite::Household, _) => Ok(Box::new(open_household(experiment)?)),
         (Suite::External, _) => Err(bad_input("suite `external` has no models yet")),
+        (Suite::Replay, _) => Ok(Box::new(open_replay(experiment)?)),
         (Suite::SkillChain, None) => Ok(Box::new(SkillChainArena::new()?)),
         (Suite::SkillChain, Some(_)) => Err(bad_input(
             "`experiment.pool` is set, expected none for suite `skill-chain`\nhint: its two models and their costs are part of the environment; remove the key",

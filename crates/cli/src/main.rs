@@ -15,6 +15,7 @@ mod optimum;
 mod output;
 mod play;
 mod progress;
+mod replay_logs;
 mod report;
 mod stage_call;
 mod stages;

@@ -7,6 +7,7 @@ pub mod household;
 #[cfg(feature = "live")]
 pub mod live;
 pub mod process;
+pub mod replay;
 pub mod simulated;
 pub mod skill_chain;
 mod text_world;

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use tollgate_rollout::{RoutingContext, reports_failure};
 use tollgate_routing::{ModelIndex, ModelPool, NanoUsd, Prices, Task, Turn};
 
-use crate::text::{KeyWords, add_hashed_words, hash_text};
+use crate::text::{KeyWords, add_hashed_words, first_word_bucket, hash_text};
 
 /// The size and scale of the features. Part of a checkpoint: serving uses what training used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,6 +26,10 @@ pub struct FeatureConfig {
     pub completion_buckets: usize,
     /// Buckets for the words of all completions, fading with age.
     pub history_buckets: usize,
+    /// Buckets for the first words of completions, which say what kind of step it is: a command's verb, a tool's name. 0, as
+    /// in checkpoints from before there were any, leaves them out.
+    #[serde(default)]
+    pub verb_buckets: usize,
     /// Mean cost of an always-large episode: the scale of everything in dollars.
     pub cost_scale_nano_usd: u64,
 }
@@ -51,6 +55,7 @@ impl FeatureConfig {
             observation_buckets: 128,
             completion_buckets: 64,
             history_buckets: 64,
+            verb_buckets: 0,
             cost_scale_nano_usd,
         }
     }
@@ -65,6 +70,7 @@ impl FeatureConfig {
             observation_buckets: 0,
             completion_buckets: 0,
             history_buckets: 0,
+            verb_buckets: 0,
             cost_scale_nano_usd,
         }
     }
@@ -80,6 +86,7 @@ impl FeatureConfig {
             + self.observation_buckets
             + self.completion_buckets
             + self.history_buckets
+            + 2 * self.verb_buckets
     }
 }
 
@@ -94,6 +101,9 @@ pub struct RouterFeatures {
     /// Those that the last completion mentions.
     in_hand: u64,
     history: Vec<f32>,
+    /// How many completions of each verb were not followed by a failure.
+    verbs: Vec<f32>,
+    last_verb: Option<usize>,
     seen_observations: Vec<u64>,
     models: Vec<ModelHistory>,
     n_turns: usize,
@@ -129,6 +139,8 @@ impl RouterFeatures {
             mentioned: 0,
             in_hand: 0,
             history: vec![0.0; config.history_buckets],
+            verbs: vec![0.0; config.verb_buckets],
+            last_verb: None,
             seen_observations: Vec::with_capacity(64),
             models: vec![ModelHistory::default(); config.n_models],
             n_turns: 0,
@@ -156,6 +168,8 @@ impl RouterFeatures {
         self.mentioned = 0;
         self.in_hand = 0;
         self.history.fill(0.0);
+        self.verbs.fill(0.0);
+        self.last_verb = None;
         self.seen_observations.clear();
         self.models.fill(ModelHistory::default());
         self.n_turns = 0;
@@ -185,6 +199,7 @@ impl RouterFeatures {
         self.write_budget(context, out);
         out.extend_from_slice(&context.observation.signals);
         self.write_text(context, out);
+        self.write_verbs(out);
     }
 
     /// Takes in the last of `turns`, which led to the observation `next_text`.
@@ -218,6 +233,10 @@ impl RouterFeatures {
             *value *= HISTORY_DECAY;
         }
         add_hashed_words(&turn.completion, TEXT_SCALE, &mut self.history);
+        self.last_verb = first_word_bucket(&turn.completion, self.verbs.len());
+        if let Some(verb) = self.last_verb.filter(|_| !has_failed) {
+            self.verbs[verb] += 1.0;
+        }
         self.n_turns += 1;
     }
 
@@ -321,6 +340,11 @@ impl RouterFeatures {
             add_hashed_words(&turn.completion, TEXT_SCALE, completion);
         }
         out.extend_from_slice(&self.history);
+    }
+
+    fn write_verbs(&self, out: &mut Vec<f32>) {
+        out.extend((0..self.verbs.len()).map(|verb| indicator(self.last_verb == Some(verb))));
+        out.extend(self.verbs.iter().map(|n_calls| (n_calls / 4.0).min(1.0)));
     }
 
     /// What a call of the model at `index` would probably cost, from the tokens of earlier turns. Nano-dollars.

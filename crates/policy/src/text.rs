@@ -18,6 +18,17 @@ pub(crate) fn add_hashed_words(text: &str, weight: f32, buckets: &mut [f32]) {
     });
 }
 
+/// The bucket of the first word of `text`; `None` without words or without buckets.
+pub(crate) fn first_word_bucket(text: &str, n_buckets: usize) -> Option<usize> {
+    let is_letter = |byte: &u8| byte.is_ascii_alphanumeric() || *byte >= 0x80;
+    let start = text.bytes().position(|byte| is_letter(&byte))?;
+    let word = text.bytes().skip(start).take_while(is_letter);
+    let hash =
+        word.fold(FNV_OFFSET, |hash, byte| (hash ^ u64::from(byte.to_ascii_lowercase())).wrapping_mul(FNV_PRIME));
+    // The upper bits of the product are mixed best.
+    (n_buckets > 0).then(|| ((hash ^ (hash >> 32)) % n_buckets as u64) as usize)
+}
+
 /// Calls `visit` with the hash and the length of every word. Words are runs of ASCII letters and digits, lower-cased; other
 /// bytes above ASCII count as letters.
 fn for_each_word(text: &str, mut visit: impl FnMut(u64, usize)) {

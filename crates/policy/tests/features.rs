@@ -89,3 +89,51 @@ fn another_history_is_seen() {
     let budget = BudgetView::default();
     assert_ne!(features(&task(1), &others, budget, &[]), features(&task(1), &turns(), budget, &[]));
 }
+
+/// The features of what kind of step the last ones were, after these completions and what followed each.
+fn verbs(steps: &[(&str, &str)]) -> Vec<f32> {
+    let config = FeatureConfig { verb_buckets: 64, ..FeatureConfig::signals(2, 0, 1_000_000) };
+    let turn = |position: usize| Turn {
+        observation: Observation::from_text(position.checked_sub(1).map_or("", |before| steps[before].1)),
+        action: ModelIndex::new(0),
+        completion: steps[position].0.to_owned(),
+        usage: TokenUsage::default(),
+        cost: NanoUsd::ZERO,
+        latency_ms: 0,
+    };
+    let turns: Vec<Turn> = (0..steps.len()).map(turn).collect();
+    let observation = Observation::from_text(steps.last().map_or("", |step| step.1));
+    let (task, pool, budget) = (task(1), pool(), BudgetView::default());
+    let mut extractor = RouterFeatures::new(config);
+    extractor.begin(&task);
+    let mut out = Vec::new();
+    let allowed = pool.all();
+    let context = RoutingContext {
+        task: &task,
+        turns: &turns,
+        observation: &observation,
+        pool: &pool,
+        quotes: &[],
+        budget,
+        allowed,
+    };
+    extractor.extract(&context, &mut out);
+    assert_eq!(out.len(), config.n_features());
+    out.split_off(out.len() - 128)
+}
+
+#[test]
+fn a_step_is_known_by_the_first_word_of_its_completion() {
+    let show = verbs(&[("SHOW TABLES", "[('song',)]")]);
+    assert_eq!(show, verbs(&[("  show columns FROM song", "[('id',)]")]));
+    assert_ne!(show, verbs(&[("SELECT id FROM song", "[(1,)]")]));
+    // The last verb, and one unfailed call of it.
+    assert!((show.iter().sum::<f32>() - 1.25).abs() < 1e-6);
+}
+
+#[test]
+fn a_failed_step_is_the_last_but_counts_for_nothing() {
+    let failed = verbs(&[("SELECT x FROM song", "Error: no such column")]);
+    assert!((failed.iter().sum::<f32>() - 1.0).abs() < 1e-6);
+    assert_eq!(verbs(&[]), vec![0.0; 128]);
+}

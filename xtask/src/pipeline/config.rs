@@ -89,6 +89,13 @@ impl ExperimentConfig {
         self.stages.get(&slot).cloned().unwrap_or_default()
     }
 
+    /// Files and folders that `[experiment]` names and no stage takes as an input, by their keys: results depend on them as well.
+    pub(crate) fn sources(&self) -> Vec<(&'static str, PathBuf)> {
+        let logs = self.experiment.get("replay").and_then(|replay| replay.get("logs")).and_then(Value::as_str);
+        let logs = logs.map(|logs| ("replay.logs", PathBuf::from(logs)));
+        self.path_of("pool").map(|pool| ("pool", pool)).into_iter().chain(logs).collect()
+    }
+
     /// A path that `[experiment]` names under `key`.
     pub(crate) fn path_of(&self, key: &str) -> Option<PathBuf> {
         self.experiment.get(key).and_then(Value::as_str).map(PathBuf::from)

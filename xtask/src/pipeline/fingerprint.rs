@@ -26,11 +26,17 @@ pub(crate) struct Origin {
 }
 
 impl Origin {
-    /// The origin of what a stage makes when it is given this request.
-    pub(crate) fn new(request: &StageRequest, stage: &StageConfig, built_in: &StageInfo, pool: Option<String>) -> Self {
+    /// The origin of what a stage makes when it is given this request; `sources` are the digests of what the experiment names beside
+    /// the stage's inputs.
+    pub(crate) fn new(
+        request: &StageRequest,
+        stage: &StageConfig,
+        built_in: &StageInfo,
+        sources: impl IntoIterator<Item = (String, String)>,
+    ) -> Self {
         let mut inputs: BTreeMap<String, String> =
             request.inputs.iter().map(|input| (input.kind.clone(), input.digest.clone())).collect();
-        inputs.extend(pool.map(|digest| ("pool".to_owned(), digest)));
+        inputs.extend(sources);
         let stage = match &stage.argv {
             None => serde_json::json!({"type": "builtin", "version": built_in.version}),
             Some(argv) => {

@@ -35,13 +35,12 @@ pub(crate) fn check(tollgate: &Path, config: &ExperimentConfig) -> Result<()> {
             );
         }
     }
-    for key in ["tasks", "pool"] {
-        if let Some(path) = config.path_of(key)
-            && !path.is_file()
-        {
+    let tasks = config.path_of("tasks").map(|path| ("tasks", path));
+    for (key, path) in tasks.into_iter().chain(config.sources()) {
+        if !path.exists() {
             bail!(
                 "{}: `experiment.{key}`: {} does not exist\n\
-                 hint: paths are relative to the directory the pipeline is started in; `cargo xtask tasks` makes the task sets",
+                 hint: paths are relative to the directory the pipeline is started in; `cargo xtask tasks` makes the task sets, `tollgate import` those of logs",
                 config.path.display(),
                 path.display()
             );

@@ -153,7 +153,11 @@ impl Pipeline<'_> {
     fn plan<'a>(&self, slot: Slot, built_in: &'a StageInfo) -> Result<Planned<'a>> {
         let stage = self.config.stage(slot);
         let inputs = built_in.inputs.iter().map(|kind| self.input(kind)).collect::<Result<Vec<_>>>()?;
-        let pool = self.config.path_of("pool").map(|path| digest::of_pool(&path)).transpose()?;
+        let digest = |(key, path): (&str, PathBuf)| {
+            let digest = if key == "pool" { digest::of_pool(&path)? } else { digest::of_path(&path)? };
+            Ok((key.to_owned(), digest))
+        };
+        let sources = self.config.sources().into_iter().map(digest).collect::<Result<Vec<_>>>()?;
         let request = StageRequest {
             contract_version: self.stages.contract_version,
             slot: slot.name(),
@@ -162,7 +166,7 @@ impl Pipeline<'_> {
             output_dir: publish::partial_dir(self.run_dir, slot),
             config: RequestConfig { experiment: self.config.experiment.clone(), stage: stage.own.clone() },
         };
-        let origin = Origin::new(&request, &stage, built_in, pool);
+        let origin = Origin::new(&request, &stage, built_in, sources);
         let fingerprint = origin.fingerprint()?;
         Ok(Planned { slot, stage, built_in, request, origin, fingerprint })
     }

@@ -11,7 +11,7 @@ use crate::args::TasksArgs;
 use crate::artifact;
 use crate::commands::described_tasks;
 use crate::config::Suite;
-use crate::failure::OrBadInput;
+use crate::failure::{OrBadInput, bad_input};
 use crate::output;
 
 /// Runs the command.
@@ -53,6 +53,9 @@ fn generate(suite: Suite, seed: u64, counts: Option<&[u32]>) -> anyhow::Result<V
             Ok(skill_chain::generate_tasks(seed, counts))
         }
         Suite::External => Ok(Vec::new()),
+        Suite::Replay => Err(bad_input(
+            "the tasks of suite `replay` are those of its logs\nhint: `tollgate import` writes them beside the episodes",
+        )),
     }
 }
 
@@ -77,7 +80,7 @@ mod tests {
     fn an_unknown_suite_is_refused_with_the_known_ones() {
         assert_eq!(
             Suite::parse("houshold").unwrap_err().to_string(),
-            "suite `houshold` is not known\nhint: expected `household`, `skill-chain` or `external`"
+            "suite `houshold` is not known\nhint: expected one of `household`, `skill-chain`, `external`, `replay`"
         );
     }
 }

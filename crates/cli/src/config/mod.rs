@@ -8,6 +8,7 @@ mod import_map;
 mod live;
 mod pool;
 mod prices;
+mod replay;
 mod stage;
 mod strict;
 
@@ -26,6 +27,7 @@ pub(crate) use import_map::ImportMap;
 pub(crate) use live::{ExecutorKind, LiveConfig};
 pub(crate) use pool::PoolFile;
 pub(crate) use prices::{PinnedModel, PriceFile, TableSource};
+pub(crate) use replay::ReplayConfig;
 pub(crate) use stage::*;
 pub(crate) use strict::read;
 
@@ -42,13 +44,18 @@ pub(crate) enum Suite {
     SkillChain,
     /// An environment outside of this program.
     External,
+    /// Imported logs, and what can be made of them where the router switches.
+    Replay,
 }
 
 impl Suite {
+    const ALL: [Self; 4] = [Self::Household, Self::SkillChain, Self::External, Self::Replay];
+
     /// The name in configs and files.
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Household => "household",
+            Self::Replay => "replay",
             Self::SkillChain => "skill-chain",
             Self::External => "external",
         }
@@ -56,13 +63,10 @@ impl Suite {
 
     /// The suite of that name.
     pub(crate) fn parse(name: &str) -> anyhow::Result<Self> {
-        [Self::Household, Self::SkillChain, Self::External].into_iter().find(|suite| suite.as_str() == name).ok_or_else(
-            || {
-                bad_input(format!(
-                    "suite `{name}` is not known\nhint: expected `household`, `skill-chain` or `external`"
-                ))
-            },
-        )
+        Self::ALL.into_iter().find(|suite| suite.as_str() == name).ok_or_else(|| {
+            let known: Vec<String> = Self::ALL.iter().map(|suite| format!("`{}`", suite.as_str())).collect();
+            bad_input(format!("suite `{name}` is not known\nhint: expected one of {}", known.join(", ")))
+        })
     }
 }
 
@@ -111,6 +115,9 @@ pub(crate) struct ExperimentConfig {
     /// Where the environment of suite `external` is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) external: Option<ExternalConfig>,
+    /// The logs of suite `replay`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) replay: Option<ReplayConfig>,
 }
 
 impl ExperimentConfig {
@@ -132,6 +139,7 @@ impl Default for ExperimentConfig {
             outcome: OutcomeKind::Success,
             score_threshold: None,
             external: None,
+            replay: None,
         }
     }
 }
@@ -277,7 +285,7 @@ mod tests {
     fn an_unknown_suite_is_refused() {
         check_refused(
             "[experiment]\nsuite = \"houshold\"",
-            "c.toml: `experiment.suite`: unknown variant `houshold`, expected one of `household`, `skill-chain`, `external`\nhint: did you mean `household`?",
+            "c.toml: `experiment.suite`: unknown variant `houshold`, expected one of `household`, `skill-chain`, `external`, `replay`\nhint: did you mean `household`?",
         );
     }
 
