@@ -1,4 +1,4 @@
-//! Environments and executors: skill-chain, household and worlds outside, with simulated models or live ones (feature `live`).
+//! Environments and executors: skill-chain, household, ScienceWorld and worlds outside, with simulated models or live ones (feature `live`).
 
 pub mod calibration;
 mod chance;
@@ -8,7 +8,9 @@ pub mod household;
 pub mod live;
 pub mod process;
 pub mod replay;
+pub mod scienceworld;
 pub mod simulated;
+pub mod simulated_text;
 pub mod skill_chain;
 mod text_world;
 

@@ -12,9 +12,12 @@
 //! `(seed, t)`, drawn in the same order whichever model acts, so that policies are compared on common random numbers.
 
 mod executor;
+mod minds;
 mod mistake;
 mod profile;
 mod prompt;
+
+pub(crate) use minds::Minds;
 
 pub use executor::SimulatedExecutor;
 pub use profile::{SimulatedModelProfile, Skill};

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::household::HouseholdError;
+use crate::simulated_text::TextSkill;
 
 /// What a step asks of a model. All of it can be read off the instruction, the observation and the last commands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -59,6 +60,8 @@ pub struct SimulatedModelProfile {
     pub name: Arc<str>,
     /// Chance to take the expert's command with a clear head and average aptitude, for each of [`Skill::ALL`]. Between 0 and 1.
     pub skills: [f32; Skill::COUNT],
+    /// The same in text worlds that others made, for each of [`TextSkill::ALL`]. Between 0 and 1.
+    pub text_skills: [f32; TextSkill::COUNT],
     /// Standard deviation of the hidden aptitude for a task, in logits of the chance; routine steps are not affected. 0 or more.
     pub aptitude_spread: f32,
     /// Logits lost per mistake in a row that anyone can see: a refused or a repeated command. At most three count. 0 or more.
@@ -109,6 +112,7 @@ impl SimulatedModelProfile {
         Self {
             name: "small".into(),
             skills: [0.988, 0.97, 0.36, 0.94, 0.42, 0.92, 0.42, 0.82, 0.96, 0.38, 0.30],
+            text_skills: [0.985, 0.97, 0.90, 0.55, 0.45, 0.35],
             aptitude_spread: 1.3,
             confusion: 1.8,
             misbelief: 0.95,
@@ -132,6 +136,7 @@ impl SimulatedModelProfile {
         Self {
             name: "medium".into(),
             skills: [0.988, 0.97, 0.72, 0.95, 0.74, 0.94, 0.74, 0.89, 0.96, 0.74, 0.60],
+            text_skills: [0.985, 0.97, 0.93, 0.78, 0.76, 0.62],
             aptitude_spread: 1.0,
             confusion: 0.8,
             misbelief: 0.85,
@@ -156,6 +161,7 @@ impl SimulatedModelProfile {
         Self {
             name: "large".into(),
             skills: [0.988, 0.97, 0.89, 0.96, 0.89, 0.95, 0.89, 0.92, 0.96, 0.89, 0.80],
+            text_skills: [0.985, 0.97, 0.95, 0.91, 0.91, 0.82],
             aptitude_spread: 1.0,
             confusion: 0.2,
             misbelief: 0.75,
@@ -179,6 +185,12 @@ impl SimulatedModelProfile {
         self.skills[skill as usize]
     }
 
+    /// Its chance with a skill in text worlds that others made.
+    #[must_use]
+    pub fn text_skill(&self, skill: TextSkill) -> f32 {
+        self.text_skills[skill as usize]
+    }
+
     /// Checks every figure against its range.
     ///
     /// # Errors
@@ -192,6 +204,9 @@ impl SimulatedModelProfile {
         };
         if let Some(&chance) = self.skills.iter().find(|&&chance| !(chance > 0.0 && chance < 1.0)) {
             return Err(error("skills", chance, "a chance above 0 and below 1"));
+        }
+        if let Some(&chance) = self.text_skills.iter().find(|&&chance| !(chance > 0.0 && chance < 1.0)) {
+            return Err(error("text_skills", chance, "a chance above 0 and below 1"));
         }
         for (field, chance) in [
             ("misbelief", self.misbelief),

@@ -22,7 +22,7 @@ const CACHE_MIN_TOKENS: u32 = 1_024;
 /// How long a prefix stays warm after the model's last call. Milliseconds of simulated time.
 pub(crate) const CACHE_TTL_MS: u64 = 300_000;
 
-/// What every prompt begins with. It is part of the cost of every call, as with real agents.
+/// What every prompt in the household begins with. It is part of the cost of every call, as with real agents.
 pub(crate) const SYSTEM_PROMPT: &str = include_str!("system_prompt.txt");
 
 /// Tokens of so many bytes of text.
@@ -33,14 +33,16 @@ pub(crate) const fn tokens_of_bytes(n_bytes: usize) -> u32 {
 /// Counts the prompt of an episode as it grows.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct PromptSize {
+    system_bytes: usize,
     n_bytes: usize,
     n_turns: usize,
 }
 
 impl PromptSize {
     /// The size before the first observation.
-    pub(crate) fn begin(instruction: &str) -> Self {
-        Self { n_bytes: SYSTEM_PROMPT.len() + instruction.len(), n_turns: 0 }
+    pub(crate) fn begin(system_prompt: &str, instruction: &str) -> Self {
+        let system_bytes = system_prompt.len();
+        Self { system_bytes, n_bytes: system_bytes + instruction.len(), n_turns: 0 }
     }
 
     /// Adds a finished turn.
@@ -57,7 +59,7 @@ impl PromptSize {
         } else {
             let turns: usize =
                 situation.turns.iter().map(|turn| turn.observation.text.len() + turn.completion.len()).sum();
-            Self::begin(&situation.task.instruction).n_bytes + turns
+            self.system_bytes + situation.task.instruction.len() + turns
         };
         let n_messages = 3 + 2 * situation.turns.len() as u32;
         tokens_of_bytes(counted + situation.observation.text.len()) + TOKENS_PER_MESSAGE * n_messages
