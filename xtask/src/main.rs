@@ -7,6 +7,7 @@ mod checks;
 mod chores;
 mod pipeline;
 mod process;
+mod setup;
 mod tidy;
 mod workspace;
 
@@ -34,6 +35,8 @@ enum Command {
     Bench(chores::BenchArgs),
     /// Make the task sets in datasets/tasks/ anew from their seed
     Tasks(chores::TasksArgs),
+    /// Install what a suite needs beside this repository
+    Setup(setup::SetupArgs),
     /// Run one stage command and end its whole process group when the orchestrator dies
     #[command(hide = true)]
     Supervise(process::SuperviseArgs),
@@ -46,6 +49,7 @@ fn main() -> ExitCode {
         Command::Tidy(args) => tidy::run(&args),
         Command::Bench(args) => chores::bench(&args),
         Command::Tasks(args) => chores::tasks(&args),
+        Command::Setup(args) => setup::run(&args),
         Command::Supervise(args) => process::supervise(&args),
     };
     result.unwrap_or_else(|error| {

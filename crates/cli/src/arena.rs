@@ -7,6 +7,7 @@ use std::sync::Arc;
 use tollgate_environment::external::{ExternalSettings, ExternalWorlds};
 use tollgate_environment::household::{HouseholdArena, HouseholdEnvironment};
 use tollgate_environment::live::{LiveArena, LiveModels};
+use tollgate_environment::scienceworld::{Offers, ScienceWorld, ScienceWorldArena, ScienceWorldEnvironment};
 use tollgate_environment::simulated::SimulatedModelProfile;
 use tollgate_environment::skill_chain::SkillChainArena;
 use tollgate_rollout::{Arena, ExecutorError, RolloutError, RolloutRequest, RoutingPolicy};
@@ -18,7 +19,7 @@ use crate::live;
 use crate::replay_logs::open_replay;
 use crate::stage_call::StageCall;
 
-/// The pool of the household when the config names none.
+/// The pool of suites with simulated models when the config names none.
 const DEFAULT_POOL: &str = "datasets/pools/two.toml";
 
 /// An arena that episodes are played in; tells at its end what live models have cost.
@@ -59,6 +60,12 @@ pub(crate) fn open_playing(call: &StageCall) -> anyhow::Result<Playing> {
             let worlds = ExternalWorlds::new(settings);
             Box::new(LiveArena::new(pool, models.clone(), move || worlds.environment()).with_signals(n_signals))
         }
+        Suite::ScienceWorld => {
+            let world = Arc::new(open_simulator(experiment)?);
+            Box::new(LiveArena::new(pool, models.clone(), move || {
+                ScienceWorldEnvironment::new(world.clone(), Offers::Exact)
+            }))
+        }
         Suite::SkillChain | Suite::Replay => return Err(no_live_models(experiment.suite)),
     };
     Ok(Playing { arena, live: Some(models) })
@@ -76,6 +83,7 @@ pub(crate) fn open_arena(experiment: &ExperimentConfig) -> anyhow::Result<Box<dy
         (Suite::Household, _) => Ok(Box::new(open_household(experiment)?)),
         (Suite::External, _) => Err(bad_input("suite `external` has no models yet")),
         (Suite::Replay, _) => Ok(Box::new(open_replay(experiment)?)),
+        (Suite::ScienceWorld, _) => Ok(Box::new(open_scienceworld(experiment)?)),
         (Suite::SkillChain, None) => Ok(Box::new(SkillChainArena::new()?)),
         (Suite::SkillChain, Some(_)) => Err(bad_input(
             "`experiment.pool` is set, expected none for suite `skill-chain`\nhint: its two models and their costs are part of the environment; remove the key",
@@ -85,14 +93,31 @@ pub(crate) fn open_arena(experiment: &ExperimentConfig) -> anyhow::Result<Box<dy
 
 /// The household with the models of the experiment's pool.
 pub(crate) fn open_household(experiment: &ExperimentConfig) -> anyhow::Result<HouseholdArena> {
+    let (origin, pool, profiles) = simulated_models(experiment)?;
+    HouseholdArena::new(pool, profiles).map_err(|error| anyhow::Error::new(error).context(origin)).or_bad_input()
+}
+
+/// `ScienceWorld` with the models of the experiment's pool.
+pub(crate) fn open_scienceworld(experiment: &ExperimentConfig) -> anyhow::Result<ScienceWorldArena> {
+    let (origin, pool, profiles) = simulated_models(experiment)?;
+    let n_chance_streams = experiment.scienceworld.clone().unwrap_or_default().n_chance_streams;
+    ScienceWorldArena::new(Arc::new(open_simulator(experiment)?), pool, profiles, n_chance_streams)
+        .map_err(|error| anyhow::Error::new(error).context(origin))
+        .or_bad_input()
+}
+
+fn open_simulator(experiment: &ExperimentConfig) -> anyhow::Result<ScienceWorld> {
+    ScienceWorld::new(experiment.scienceworld.clone().unwrap_or_default().settings()).or_bad_input()
+}
+
+/// The pool's file, its models, and how each of them behaves.
+fn simulated_models(experiment: &ExperimentConfig) -> anyhow::Result<(String, ModelPool, Vec<SimulatedModelProfile>)> {
     let path = experiment.pool.clone().unwrap_or_else(|| PathBuf::from(DEFAULT_POOL));
     let origin = path.display().to_string();
     let file = PoolFile::open(&path)?;
     let profiles = file.models.iter().map(|model| profile(&path, &model.id, model.simulated_profile.as_deref()));
     let profiles = profiles.collect::<anyhow::Result<Vec<_>>>()?;
-    HouseholdArena::new(file.pool(&origin)?, profiles)
-        .map_err(|error| anyhow::Error::new(error).context(origin))
-        .or_bad_input()
+    Ok((origin.clone(), file.pool(&origin)?, profiles))
 }
 
 /// The models of the experiment's pool, whatever answers for them.
@@ -137,7 +162,7 @@ fn profile(path: &Path, model: &str, name: Option<&str>) -> anyhow::Result<Simul
     let found = name.map_or_else(|| "missing".to_owned(), |name| format!("`{name}`"));
     name.and_then(SimulatedModelProfile::named).ok_or_else(|| {
         bad_input(format!(
-            "{}: model `{model}`: `simulated_profile` is {found}, expected `small`, `medium` or `large`\nhint: suite `household` simulates its models; say how each behaves",
+            "{}: model `{model}`: `simulated_profile` is {found}, expected `small`, `medium` or `large`\nhint: this suite simulates its models; say how each behaves",
             path.display()
         ))
     })

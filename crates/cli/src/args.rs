@@ -260,7 +260,7 @@ pub(crate) struct TasksArgs {
     /// File to write, if its name ends in `.parquet`; else the directory to write `<suite>.parquet` into.
     #[arg(long, value_name = "PATH")]
     pub(crate) out: PathBuf,
-    /// Number of train, validation and test tasks. Default: the suite's own.
+    /// Number of train, validation and test tasks; of each task type in `scienceworld`. Default: the suite's own.
     #[arg(long, num_args = 3, value_names = ["TRAIN", "VALIDATION", "TEST"])]
     pub(crate) counts: Option<Vec<u32>>,
 }

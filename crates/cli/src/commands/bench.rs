@@ -7,6 +7,7 @@ use std::time::Instant;
 use anyhow::Context;
 use candle_core::{D, Device};
 use serde::Serialize;
+use tollgate_contract::TaskRow;
 use tollgate_environment::external::ExternalWorlds;
 use tollgate_environment::household::{self, SplitCounts};
 use tollgate_environment::skill_chain::{self, SkillChainArena, TaskCounts};
@@ -16,13 +17,15 @@ use tollgate_rollout::{Arena, CallQuote, Environment, RolloutRequest, RoutingCon
 use tollgate_routing::{Budget, BudgetView, EpisodeId, ModelPool, Observation, Task};
 
 use super::bench_live::LoopbackCalls;
-use crate::arena::open_household;
+use crate::arena::{open_household, open_scienceworld};
 use crate::args::{BenchArgs, BenchCommand};
 use crate::artifact;
 use crate::commands::bench_import;
-use crate::config::{ConfigFile, ExperimentConfig};
+use crate::config::{ConfigFile, ExperimentConfig, Suite};
 use crate::output;
 
+/// Tasks that `ScienceWorld` is measured on.
+const SCIENCEWORLD_TASKS: &str = "datasets/tasks/scienceworld.parquet";
 /// Width of the measured network's hidden layers, as trained by default.
 const N_HIDDEN: usize = 128;
 /// Rows of a training step.
@@ -96,6 +99,7 @@ pub(crate) fn run(args: &BenchArgs) -> anyhow::Result<()> {
             Err(error) => tracing::warn!(%error, "left out: {name}"),
         }
     }
+    measurements.extend(scienceworld_steps_per_second()?);
     if args.json {
         return output::print_json(&measurements);
     }
@@ -118,24 +122,44 @@ fn skill_chain_steps_per_second(n_repetitions: usize) -> anyhow::Result<f64> {
     steps_per_second(&SkillChainArena::new()?, &tasks, n_repetitions)
 }
 
+/// `ScienceWorld` on its first tasks: steps that the simulator is asked for, and steps that are remembered. Measured once each, for the
+/// first time is never again; left out where the simulator or the task set is missing.
+fn scienceworld_steps_per_second() -> anyhow::Result<Vec<Measurement>> {
+    let experiment = ExperimentConfig { suite: Suite::ScienceWorld, ..ExperimentConfig::default() };
+    let tasks: Vec<TaskRow> = artifact::read_rows(Path::new(SCIENCEWORLD_TASKS)).unwrap_or_default();
+    let (Ok(arena), [warm_up, tasks @ ..]) = (open_scienceworld(&experiment), &tasks[..tasks.len().min(5)]) else {
+        tracing::warn!("ScienceWorld is not measured: `cargo xtask setup scienceworld` sets it up");
+        return Ok(Vec::new());
+    };
+    steps_of_one_round(&arena, std::slice::from_ref(warm_up), 0)?;
+    let mut measured = Vec::new();
+    for name in ["ScienceWorld, simulator and expert's path included", "ScienceWorld, remembered"] {
+        let value = steps_of_one_round(&arena, tasks, 0)?;
+        measured.push(Measurement { name, value, unit: "steps/s on one core", target: None });
+    }
+    Ok(measured)
+}
+
 /// Steps per second of a policy that costs next to nothing itself, on this thread alone.
 fn steps_per_second(arena: &dyn Arena, tasks: &[Task], n_repetitions: usize) -> anyhow::Result<f64> {
+    median(n_repetitions, |repetition| steps_of_one_round(arena, tasks, repetition as u64))
+}
+
+fn steps_of_one_round(arena: &dyn Arena, tasks: &[Task], seed: u64) -> anyhow::Result<f64> {
     let mut policy = RandomMixing::of_boundaries(0.5, arena.pool().len())?;
-    median(n_repetitions, |repetition| {
-        let started = Instant::now();
-        let mut n_steps = 0;
-        for task in tasks {
-            let request = RolloutRequest {
-                episode_id: EpisodeId::new("bench"),
-                policy_id: "random-0.5".into(),
-                seed: repetition as u64,
-                lambda: 0.0,
-                budget: Budget::Unlimited,
-            };
-            n_steps += arena.play(task, &request, &mut policy)?.steps.len();
-        }
-        Ok(n_steps as f64 / started.elapsed().as_secs_f64())
-    })
+    let started = Instant::now();
+    let mut n_steps = 0;
+    for task in tasks {
+        let request = RolloutRequest {
+            episode_id: EpisodeId::new("bench"),
+            policy_id: "random-0.5".into(),
+            seed,
+            lambda: 0.0,
+            budget: Budget::Unlimited,
+        };
+        n_steps += arena.play(task, &request, &mut policy)?.steps.len();
+    }
+    Ok(n_steps as f64 / started.elapsed().as_secs_f64())
 }
 
 /// Microseconds that a live call takes beside the model's own time.

@@ -5,12 +5,12 @@ use std::path::Path;
 
 use anyhow::Context;
 use tollgate_contract::TaskRow;
-use tollgate_environment::{household, skill_chain};
+use tollgate_environment::{household, scienceworld, skill_chain};
 
 use crate::args::TasksArgs;
 use crate::artifact;
 use crate::commands::described_tasks;
-use crate::config::Suite;
+use crate::config::{ScienceWorldConfig, Suite};
 use crate::failure::{OrBadInput, bad_input};
 use crate::output;
 
@@ -56,6 +56,21 @@ fn generate(suite: Suite, seed: u64, counts: Option<&[u32]>) -> anyhow::Result<V
         Suite::Replay => Err(bad_input(
             "the tasks of suite `replay` are those of its logs\nhint: `tollgate import` writes them beside the episodes",
         )),
+        Suite::ScienceWorld => {
+            let counts = match counts {
+                Some(&[train, validation, test]) => scienceworld::TaskCounts {
+                    train: train as usize,
+                    validation: validation as usize,
+                    test: test as usize,
+                    unseen: test as usize,
+                },
+                _ => scienceworld::TaskCounts::default(),
+            };
+            // The simulator's path of its longest tasks takes it a minute.
+            let config = ScienceWorldConfig { call_timeout_secs: 900, ..ScienceWorldConfig::default() };
+            let world = scienceworld::ScienceWorld::new(config.settings()).or_bad_input()?;
+            scienceworld::generate_tasks(&world, seed, counts).or_bad_input()
+        }
     }
 }
 
@@ -80,7 +95,7 @@ mod tests {
     fn an_unknown_suite_is_refused_with_the_known_ones() {
         assert_eq!(
             Suite::parse("houshold").unwrap_err().to_string(),
-            "suite `houshold` is not known\nhint: expected one of `household`, `skill-chain`, `external`, `replay`"
+            "suite `houshold` is not known\nhint: expected one of `household`, `skill-chain`, `external`, `replay`, `scienceworld`"
         );
     }
 }

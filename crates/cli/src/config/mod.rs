@@ -9,6 +9,7 @@ mod live;
 mod pool;
 mod prices;
 mod replay;
+mod scienceworld;
 mod stage;
 mod strict;
 
@@ -28,6 +29,7 @@ pub(crate) use live::{ExecutorKind, LiveConfig};
 pub(crate) use pool::PoolFile;
 pub(crate) use prices::{PinnedModel, PriceFile, TableSource};
 pub(crate) use replay::ReplayConfig;
+pub(crate) use scienceworld::ScienceWorldConfig;
 pub(crate) use stage::*;
 pub(crate) use strict::read;
 
@@ -46,10 +48,15 @@ pub(crate) enum Suite {
     External,
     /// Imported logs, and what can be made of them where the router switches.
     Replay,
+    /// The simulator of the Allen Institute for AI, with simulated models.
+    #[serde(rename = "scienceworld")]
+    ScienceWorld,
 }
 
 impl Suite {
-    const ALL: [Self; 4] = [Self::Household, Self::SkillChain, Self::External, Self::Replay];
+    /// Every suite.
+    const ALL: [Self; 5] =
+        [Self::Household, Self::SkillChain, Self::External, Self::Replay, Self::ScienceWorld];
 
     /// The name in configs and files.
     pub(crate) const fn as_str(self) -> &'static str {
@@ -58,14 +65,15 @@ impl Suite {
             Self::Replay => "replay",
             Self::SkillChain => "skill-chain",
             Self::External => "external",
+            Self::ScienceWorld => "scienceworld",
         }
     }
 
     /// The suite of that name.
     pub(crate) fn parse(name: &str) -> anyhow::Result<Self> {
         Self::ALL.into_iter().find(|suite| suite.as_str() == name).ok_or_else(|| {
-            let known: Vec<String> = Self::ALL.iter().map(|suite| format!("`{}`", suite.as_str())).collect();
-            bad_input(format!("suite `{name}` is not known\nhint: expected one of {}", known.join(", ")))
+            let known = Self::ALL.map(|suite| format!("`{}`", suite.as_str())).join(", ");
+            bad_input(format!("suite `{name}` is not known\nhint: expected one of {known}"))
         })
     }
 }
@@ -118,6 +126,9 @@ pub(crate) struct ExperimentConfig {
     /// The logs of suite `replay`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) replay: Option<ReplayConfig>,
+    /// Where the simulator of suite `scienceworld` is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) scienceworld: Option<ScienceWorldConfig>,
 }
 
 impl ExperimentConfig {
@@ -140,6 +151,7 @@ impl Default for ExperimentConfig {
             score_threshold: None,
             external: None,
             replay: None,
+            scienceworld: None,
         }
     }
 }
@@ -285,7 +297,7 @@ mod tests {
     fn an_unknown_suite_is_refused() {
         check_refused(
             "[experiment]\nsuite = \"houshold\"",
-            "c.toml: `experiment.suite`: unknown variant `houshold`, expected one of `household`, `skill-chain`, `external`, `replay`\nhint: did you mean `household`?",
+            "c.toml: `experiment.suite`: unknown variant `houshold`, expected one of `household`, `skill-chain`, `external`, `replay`, `scienceworld`\nhint: did you mean `household`?",
         );
     }
 

@@ -29,7 +29,7 @@ pub(crate) fn run(call: &StageCall) -> anyhow::Result<()> {
     let figures = Figures::new(&evaluations, &config, call.request.seed)?;
     let unseen = Figures::of_unseen(&evaluations, &config, call.request.seed)?;
     let optimum = match call.experiment.suite {
-        Suite::Household | Suite::External | Suite::Replay => None,
+        Suite::Household | Suite::External | Suite::Replay | Suite::ScienceWorld => None,
         Suite::SkillChain => Some(Optimum::new(&test_tasks(call, &figures)?, &evaluations.cells)?),
     };
     let sources = Sources {
