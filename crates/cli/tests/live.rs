@@ -183,6 +183,39 @@ fn an_interrupted_collection_lets_open_calls_end_and_goes_on_without_any_of_them
 }
 
 #[test]
+fn training_and_evaluation_spend_only_what_they_are_told_to() {
+    let household = Household::new();
+    let server = ScriptedServer::start(move |asked| household.answer(asked)).unwrap();
+    let experiment = Experiment::new();
+    experiment.write_config(&server.base_url(), 5.0);
+    let run = |slot: &str| {
+        let output = experiment.tollgate(&[slot, "--run-dir", ".", "--out", slot]).output().unwrap();
+        (output.status.code().unwrap_or(-1), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    assert_eq!(experiment.simulate().0, 0);
+    for slot in ["classify", "synthesize"] {
+        let (code, told) = run(slot);
+        assert_eq!(code, 0, "{slot}: {told}");
+    }
+    let n_collected = server.n_asked();
+    let (code, told) = run("optimize");
+    assert_eq!(code, 2, "{told}");
+    assert!(told.contains("`experiment.live.optimize_spending_limit_usd` is missing"), "{told}");
+    assert_eq!(server.n_asked(), n_collected);
+
+    let text = std::fs::read_to_string(experiment.path("live.toml")).unwrap();
+    let limits = "optimize_spending_limit_usd = 5.0\nevaluate_spending_limit_usd = 5.0\nconcurrency";
+    std::fs::write(experiment.path("live.toml"), text.replacen("concurrency", limits, 1)).unwrap();
+    for slot in ["optimize", "evaluate", "report"] {
+        let n_asked = server.n_asked();
+        let (code, told) = run(slot);
+        assert_eq!(code, 0, "{slot}: {told}");
+        assert_eq!(server.n_asked() > n_asked, slot != "report", "{slot}");
+    }
+    assert!(experiment.path("report/report.html").exists());
+}
+
+#[test]
 fn a_server_that_answers_in_html_is_told_plainly() {
     let server = ScriptedServer::start(|_| Reply::html()).unwrap();
     let experiment = Experiment::new();

@@ -94,6 +94,12 @@ fn prices(model: &str) -> Prices {
     Prices::per_million_usd(input, cached, input, output).unwrap()
 }
 
+/// The other stages as small as they can be.
+const TINY: &str = "[optimize]\nvariants = [\"bopo\"]\nn_hidden = 8\n[optimize.bopo]\niterations = 1\nepisodes_per_iteration = 8\n\
+                    [evaluate]\nlambdas = [0.3]\nlarge_call_caps = [2]\nusd_cap_shares = [0.5]\nrandom_p_large = [0.5]\n\
+                    cascade_failures = [1]\ncascade_steps = [3]\nn_validation_episodes = 1\nmax_validation_tasks = 2\n\
+                    max_test_tasks = 2\n[report]\nn_resamples = 20\n";
+
 /// A directory with a pool and a config for a server, and runs of `tollgate` in it.
 pub(crate) struct Experiment {
     pub(crate) directory: tempfile::TempDir,
@@ -122,7 +128,7 @@ impl Experiment {
         let text = format!(
             "[experiment]\nsuite = \"household\"\nexecutor = \"live\"\npool = \"pool.toml\"\ntasks = \"{}\"\nseed = 5\n\
              [experiment.live]\nspending_limit_usd = {spending_limit_usd}\nconcurrency = 8\nmax_attempts = 2\nretry_delay_ms = 1\n\
-             {}{}[simulate]\nmax_tasks = 6\nn_probes = 2\nn_sweep = 2\n",
+             {}{}[simulate]\nmax_tasks = 6\nn_probes = 2\nn_sweep = 2\n{TINY}",
             workspace().join("datasets/tasks/household.parquet").display(),
             model("small"),
             model("large"),
