@@ -107,6 +107,10 @@ impl Journal {
     pub(crate) fn open(path: &Path) -> Result<(Self, Statement), UpstreamError> {
         let failed = |error: std::io::Error| fault(path, &format!("the journal cannot be opened: {error}"));
         let mut file = OpenOptions::new().read(true).append(true).create(true).open(path).map_err(failed)?;
+        // Two runs that write one journal would each spend the whole limit.
+        file.try_lock().map_err(|_| {
+            fault(path, "the journal is in use by another run\nhint: wait until that has ended, or give this one a directory of its own")
+        })?;
         let mut text = Vec::new();
         file.read_to_end(&mut text).map_err(failed)?;
         // What follows the last line's end was being written when the program ended.

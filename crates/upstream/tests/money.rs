@@ -151,6 +151,15 @@ fn a_damaged_journal_is_refused_with_its_line() {
 }
 
 #[test]
+fn two_runs_cannot_write_one_journal() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("calls.jsonl");
+    let _first = Account::open(&path, None).unwrap();
+    let message = Account::open(&path, None).unwrap_err().to_string();
+    assert!(message.contains("in use by another run"), "{message}");
+}
+
+#[test]
 fn refused_attempts_leave_nothing_set_aside() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("calls.jsonl");
