@@ -4,7 +4,7 @@ use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use tollgate_environment::external::{ExternalSettings, ExternalWorlds};
+use tollgate_environment::external::{ExternalArena, ExternalSettings, ExternalWorlds};
 use tollgate_environment::household::{HouseholdArena, HouseholdEnvironment};
 use tollgate_environment::live::{LiveArena, LiveModels};
 use tollgate_environment::scienceworld::{Offers, ScienceWorld, ScienceWorldArena, ScienceWorldEnvironment};
@@ -81,7 +81,7 @@ pub(crate) fn open_arena(experiment: &ExperimentConfig) -> anyhow::Result<Box<dy
     }
     match (experiment.suite, &experiment.pool) {
         (Suite::Household, _) => Ok(Box::new(open_household(experiment)?)),
-        (Suite::External, _) => Err(bad_input("suite `external` has no models yet")),
+        (Suite::External, _) => Ok(Box::new(open_external(experiment)?)),
         (Suite::Replay, _) => Ok(Box::new(open_replay(experiment)?)),
         (Suite::ScienceWorld, _) => Ok(Box::new(open_scienceworld(experiment)?)),
         (Suite::SkillChain, None) => Ok(Box::new(SkillChainArena::new()?)),
@@ -108,6 +108,12 @@ pub(crate) fn open_scienceworld(experiment: &ExperimentConfig) -> anyhow::Result
 
 fn open_simulator(experiment: &ExperimentConfig) -> anyhow::Result<ScienceWorld> {
     ScienceWorld::new(experiment.scienceworld.clone().unwrap_or_default().settings()).or_bad_input()
+}
+
+/// An environment outside of this program with the models of the experiment's pool. It is started when somebody plays.
+fn open_external(experiment: &ExperimentConfig) -> anyhow::Result<ExternalArena> {
+    let (_, pool, profiles) = simulated_models(experiment)?;
+    Ok(ExternalArena::new(ExternalWorlds::new(external_settings(experiment)?), pool, profiles))
 }
 
 /// The pool's file, its models, and how each of them behaves.

@@ -5,6 +5,7 @@
 //! [`ExternalEnvironment`]: each call has a deadline, a world that broke is replaced, and the episode is replayed in the new
 //! one if the world is deterministic.
 
+mod arena;
 mod error;
 mod json_lines;
 mod message;
@@ -16,6 +17,7 @@ mod worlds;
 
 pub mod conformance;
 
+pub use arena::ExternalArena;
 pub use error::SessionError;
 pub use message::{Hello, Info, ResetReply, Scene, StepReply, TaskDescription};
 pub use session::{Session, open_session};

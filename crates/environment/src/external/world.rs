@@ -29,6 +29,7 @@ struct Episode {
     past: Vec<PastStep>,
     admissible: Vec<String>,
     expert: Option<String>,
+    has_expert: bool,
     outcome: Outcome,
     is_over: bool,
     n_restarts: u32,
@@ -95,6 +96,11 @@ impl ExternalEnvironment {
         }
     }
 
+    /// Whether the world named an expert's command in this episode.
+    pub(crate) const fn has_expert(&self) -> bool {
+        self.episode.has_expert
+    }
+
     /// Begins an episode in a scene.
     pub(crate) fn set_scene(&mut self, scene: Scene) -> Result<Observation, EnvironmentError> {
         self.episode = Episode::default();
@@ -156,6 +162,7 @@ impl Episode {
     /// `is_solved_by_reward`: what the reward says, for worlds that say nothing else.
     fn take_in(&mut self, info: Info, is_solved_by_reward: bool) {
         self.admissible = info.admissible_commands.unwrap_or_default();
+        self.has_expert |= info.expert_command.is_some();
         self.expert = info.expert_command;
         // A world that says one of the two only means both by it; one that says nothing now means what it said last.
         let (is_success, score) = match (info.is_success, info.score) {
