@@ -55,7 +55,7 @@ fn never_links(name: &str) -> &'static [Family] {
     match name {
         "policy" | "bopo" => ALGORITHM,
         "contract" => &[Family::Parquet, Family::Http, Family::CommandLine, Family::Candle],
-        "trajectory" => &[Family::Http, Family::CommandLine, Family::Candle],
+        "trajectory" | "import" => &[Family::Http, Family::CommandLine, Family::Candle],
         "upstream" | "environment" => NETWORK,
         "cli" => &[],
         "xtask" | TESTS => ORCHESTRATOR,
