@@ -55,8 +55,7 @@ pub(crate) enum Suite {
 
 impl Suite {
     /// Every suite.
-    const ALL: [Self; 5] =
-        [Self::Household, Self::SkillChain, Self::External, Self::Replay, Self::ScienceWorld];
+    const ALL: [Self; 5] = [Self::Household, Self::SkillChain, Self::External, Self::Replay, Self::ScienceWorld];
 
     /// The name in configs and files.
     pub(crate) const fn as_str(self) -> &'static str {
