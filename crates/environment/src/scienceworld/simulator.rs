@@ -218,7 +218,7 @@ fn open_interface(gateway: &mut Gateway) -> Result<Reference, Py4jError> {
 
 /// Whether an answer says that the agent is somewhere else now.
 fn has_moved(text: &str) -> bool {
-    text.starts_with("You move to ") || text.starts_with("You teleport to ")
+    ["You move to ", "You move through ", "You teleport to "].iter().any(|beginning| text.starts_with(beginning))
 }
 
 /// Without blanks at the ends of lines, and without empty lines.
