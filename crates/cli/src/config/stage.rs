@@ -21,11 +21,13 @@ pub(crate) struct SimulateConfig {
     pub(crate) n_sweep: u32,
     /// Play only the first so many train tasks.
     pub(crate) max_tasks: Option<usize>,
+    /// End episodes after so many steps, sooner than their task does: to try live models out for little.
+    pub(crate) max_steps: Option<u32>,
 }
 
 impl Default for SimulateConfig {
     fn default() -> Self {
-        Self { n_probes: 5, n_extra_probes: 0, n_sweep: 10, max_tasks: None }
+        Self { n_probes: 5, n_extra_probes: 0, n_sweep: 10, max_tasks: None, max_steps: None }
     }
 }
 
@@ -33,6 +35,7 @@ impl SimulateConfig {
     /// Refuses values that no run can be made of.
     pub(crate) fn check(&self) -> anyhow::Result<()> {
         at_least_one("simulate.n_probes", self.n_probes as usize)?;
+        at_least_one("simulate.max_steps", self.max_steps.unwrap_or(1) as usize)?;
         at_least_one("simulate.max_tasks", self.max_tasks.unwrap_or(1))
     }
 }

@@ -51,7 +51,7 @@ pub(crate) fn run(call: &StageCall) -> anyhow::Result<()> {
     let config = call.table.read::<SimulateConfig>()?;
     config.check()?;
     let arena = open_playing(call)?;
-    let tasks = train_tasks(call, config.max_tasks)?;
+    let tasks = train_tasks(call, &config)?;
     let simulation = Simulation {
         sweep: sweep_policies(config.n_sweep, arena.pool().len())?,
         thresholds: call.experiment.thresholds()?,
@@ -143,11 +143,13 @@ impl Simulation<'_> {
     }
 }
 
-fn train_tasks(call: &StageCall, max_tasks: Option<usize>) -> anyhow::Result<Vec<Task>> {
+fn train_tasks(call: &StageCall, config: &SimulateConfig) -> anyhow::Result<Vec<Task>> {
     let path = call.input(ArtifactKind::Tasks)?;
     let tasks: Vec<TaskRow> = artifact::read_rows(path)?;
-    let tasks: Vec<Task> =
-        tasks.into_iter().filter(|task| task.split == Split::Train).take(max_tasks.unwrap_or(usize::MAX)).collect();
+    let train =
+        tasks.into_iter().filter(|task| task.split == Split::Train).take(config.max_tasks.unwrap_or(usize::MAX));
+    let max_steps = config.max_steps.unwrap_or(u32::MAX);
+    let tasks: Vec<Task> = train.map(|task| Task { horizon: task.horizon.min(max_steps), ..task }).collect();
     if tasks.is_empty() {
         return Err(bad_input(format!(
             "{}: no task of split `train`, expected at least one\nhint: `tollgate tasks` makes a task set",

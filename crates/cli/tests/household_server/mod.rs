@@ -128,7 +128,7 @@ impl Experiment {
         let text = format!(
             "[experiment]\nsuite = \"household\"\nexecutor = \"live\"\npool = \"pool.toml\"\ntasks = \"{}\"\nseed = 5\n\
              [experiment.live]\nspending_limit_usd = {spending_limit_usd}\nconcurrency = 8\nmax_attempts = 2\nretry_delay_ms = 1\n\
-             {}{}[simulate]\nmax_tasks = 6\nn_probes = 2\nn_sweep = 2\n{TINY}",
+             {}{}[simulate]\nmax_tasks = 6\nmax_steps = 28\nn_probes = 2\nn_sweep = 2\n{TINY}",
             workspace().join("datasets/tasks/household.parquet").display(),
             model("small"),
             model("large"),
