@@ -39,9 +39,13 @@ struct PolicyRow {
     /// Calls, or nano-dollars.
     budget_value: Option<u64>,
     n_episodes: u64,
-    value: f64,
-    value_low: f64,
-    value_high: f64,
+    success_rate: f64,
+    success_rate_low: f64,
+    success_rate_high: f64,
+    /// What counts, with its interval; a report of other makers may know success only.
+    value: Option<f64>,
+    value_low: Option<f64>,
+    value_high: Option<f64>,
     mean_cost_usd: f64,
     mean_large_calls: f64,
     violations: u64,
@@ -81,6 +85,16 @@ pub(crate) fn render(report_dir: &Path) -> Result<String> {
     ))
 }
 
+impl PolicyRow {
+    fn value(&self) -> f64 {
+        self.value.unwrap_or(self.success_rate)
+    }
+
+    fn interval(&self) -> (f64, f64) {
+        (self.value_low.unwrap_or(self.success_rate_low), self.value_high.unwrap_or(self.success_rate_high))
+    }
+}
+
 impl Unseen {
     fn point(&self) -> Option<(u64, &OperatingPoint)> {
         self.operating_point.as_ref().map(|point| (self.n_tasks, point))
@@ -109,8 +123,8 @@ fn best_of_families(mut rows: Vec<PolicyRow>) -> Vec<PolicyRow> {
         match best.iter_mut().find(is_same) {
             None => best.push(row),
             Some(kept) => {
-                let is_better =
-                    row.value > kept.value || (row.value >= kept.value && row.mean_cost_usd < kept.mean_cost_usd);
+                let is_better = row.value() > kept.value()
+                    || (row.value() >= kept.value() && row.mean_cost_usd < kept.mean_cost_usd);
                 if is_better {
                     *kept = row;
                 }
@@ -139,12 +153,13 @@ fn render_rows(outcome: &str, rows: Vec<PolicyRow>) -> String {
         let budget = budget(&row);
         let shown = if budget == previous { String::new() } else { budget.clone() };
         previous = budget;
+        let (value, (low, high)) = (row.value(), row.interval());
         table.add_row([
             shown,
             row.policy_id,
             row.lambda.map_or_else(String::new, |lambda| format!("{lambda}")),
-            format!("{:.3}", row.value),
-            format!("{:.3} to {:.3}", row.value_low, row.value_high),
+            format!("{value:.3}"),
+            format!("{low:.3} to {high:.3}"),
             format!("{:.5}", row.mean_cost_usd),
             format!("{:.2}", row.mean_large_calls),
             row.violations.to_string(),
@@ -184,7 +199,7 @@ mod tests {
         let row = |id: &str, family: &str, lambda: Option<f64>, kind: &str, value: Option<u64>, success: f64| {
             serde_json::json!({
                 "policy_id": id, "family": family, "lambda": lambda, "budget_kind": kind, "budget_value": value, "n_episodes": 9,
-                "value": success, "value_low": 0.1, "value_high": 0.9, "mean_cost_usd": 0.01,
+                "success_rate": success, "success_rate_low": 0.1, "success_rate_high": 0.9, "mean_cost_usd": 0.01,
                 "mean_large_calls": 1.5, "violations": 0,
             })
         };
