@@ -164,8 +164,10 @@ impl Shared {
             let reply = (self.script)(&asked);
             // Before the answer goes out, so that whoever has it finds the request written down.
             let place = self.write_down(Seen { asked, status: reply.status_code(), was_handed_over: false });
-            let written = reply.write(stream);
+            reply.wait(stream);
+            // Before as well: whoever has the answer may ask again at once, and then two would seem to be open.
             self.n_open.fetch_sub(1, Ordering::SeqCst);
+            let written = reply.write(stream);
             self.seen()[place].was_handed_over = matches!(written, Ok(true));
             if !written? {
                 return Ok(());

@@ -153,17 +153,21 @@ impl Reply {
         self.status
     }
 
-    /// Hands the answer over. False when the connection is of no more use.
-    pub(crate) fn write(&self, mut stream: &TcpStream) -> io::Result<bool> {
+    /// Lets pass what passes before the answer goes out: its delay, or, where there is none, the client's patience.
+    pub(crate) fn wait(&self, mut stream: &TcpStream) {
         if !self.delay.is_zero() {
             thread::sleep(self.delay);
         }
+        if self.delivery == Delivery::Silence {
+            // Ends when the client closes the connection.
+            let _closed = stream.read(&mut [0; 1]);
+        }
+    }
+
+    /// Hands the answer over. False when the connection is of no more use.
+    pub(crate) fn write(&self, mut stream: &TcpStream) -> io::Result<bool> {
         match self.delivery {
-            Delivery::Silence => {
-                // Ends when the client closes the connection.
-                let _closed = stream.read(&mut [0; 1])?;
-                Ok(false)
-            }
+            Delivery::Silence => Ok(false),
             Delivery::Whole | Delivery::Truncated => {
                 let body = self.pieces.concat();
                 let is_whole = self.delivery == Delivery::Whole;
