@@ -27,32 +27,26 @@ impl<'a> SimulatedExecutor<'a> {
     /// Decides what a model does, writes the command, and keeps what it does to the history.
     fn act(&mut self, world: &HouseholdEnvironment, model: ModelIndex, situation: &Situation<'_>, text: &mut String) {
         let profile = self.minds.profile(model);
-        let mut chance = self.minds.chance(situation.turns.len());
-        let (right_draw, insight_draw, belief_draw) = (chance.unit(), chance.unit(), chance.unit());
+        let mut chance = self.minds.begin_step(situation.turns.len());
         let last = situation.turns.last().map(|turn| turn.completion.as_str());
         let advice = world.advice();
         let skill = skill_of(world, advice.subgoal);
-        self.minds.history.was_last_repeated = false;
-        self.minds.history.was_last_right = false;
 
         if advice.subgoal == Subgoal::Lost {
-            let gives_up = right_draw < profile.resignation;
-            let mistake = if gives_up { Mistake::Finish } else { draw_lost(&mut chance) };
-            write_mistake(mistake, world, advice.command, last, &mut chance, text);
+            let gives_up = chance.right < profile.resignation;
+            let mistake = if gives_up { Mistake::Finish } else { draw_lost(&mut chance.rest) };
+            write_mistake(mistake, world, advice.command, last, &mut chance.rest, text);
             self.minds.history.was_last_repeated = last == Some(text);
             return;
         }
-        if self.minds.history.has_wrong_belief && insight_draw < profile.insight {
-            self.minds.history.has_wrong_belief = false;
-        }
-        if right_draw < self.minds.chance_of_right(model, profile.skill(skill), skill == Skill::Routine) {
+        self.minds.see_through(model, &chance);
+        if chance.right < self.minds.chance_of_right(model, profile.skill(skill), skill == Skill::Routine) {
             advice.command.write(world.scene(), text);
             self.minds.history.was_last_right = true;
             return;
         }
-        let mistake =
-            draw_mistake(profile, skill, self.minds.history.streak, self.minds.history.has_wrong_belief, &mut chance);
-        write_mistake(mistake, world, advice.command, last, &mut chance, text);
+        let mistake = draw_mistake(profile, skill, self.minds.history, &mut chance.rest);
+        write_mistake(mistake, world, advice.command, last, &mut chance.rest, text);
         self.minds.history.was_last_repeated = last == Some(text);
         // Looking round a bit more while searching teaches nothing wrong, most of the time.
         let gravity = match (mistake, skill) {
@@ -60,7 +54,7 @@ impl<'a> SimulatedExecutor<'a> {
             (Mistake::Wander, Skill::Routine) => 0.5,
             _ => 1.0,
         };
-        self.minds.history.has_wrong_belief |= belief_draw < profile.misbelief * gravity;
+        self.minds.mislead(model, gravity, &chance);
     }
 }
 

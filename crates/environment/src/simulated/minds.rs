@@ -26,6 +26,19 @@ struct ModelState {
     prefix: WarmPrefix,
 }
 
+/// The chance events of one step.
+#[derive(Debug)]
+pub(crate) struct StepChance {
+    /// Whether the right command is found.
+    pub(crate) right: f32,
+    /// Whether a wrong belief is seen through.
+    insight: f32,
+    /// Whether a mistake leaves a wrong belief.
+    belief: f32,
+    /// What kind of mistake, and which.
+    pub(crate) rest: Chance,
+}
+
 /// What the history does to whoever reads it.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct HistoryState {
@@ -34,6 +47,18 @@ pub(crate) struct HistoryState {
     pub(crate) has_wrong_belief: bool,
     pub(crate) was_last_repeated: bool,
     pub(crate) was_last_right: bool,
+}
+
+impl HistoryState {
+    /// Weight of saying the last command again: three times as much right after a visible mistake.
+    pub(crate) fn repeat_weight(self, profile: &SimulatedModelProfile) -> f32 {
+        profile.stubbornness * if self.streak > 0 { 3.0 } else { 1.0 }
+    }
+
+    /// Weight of a command that the world refuses: whoever believes to be on the right way makes few of them.
+    pub(crate) fn invalid_weight(self, weight: f32) -> f32 {
+        if self.has_wrong_belief { weight * 0.3 } else { weight }
+    }
 }
 
 /// Visible mistakes in a row that count.
@@ -82,9 +107,24 @@ impl<'a> Minds<'a> {
         &self.profiles[model.get()]
     }
 
-    /// The chance events of a step, the same whichever model acts.
-    pub(crate) fn chance(&self, step_idx: usize) -> Chance {
-        Chance::new(self.seed, step_idx as u64)
+    /// Begins a step with its chance events, which are the same whichever model acts.
+    pub(crate) fn begin_step(&mut self, step_idx: usize) -> StepChance {
+        self.history.was_last_repeated = false;
+        self.history.was_last_right = false;
+        let mut rest = Chance::new(self.seed, step_idx as u64);
+        StepChance { right: rest.unit(), insight: rest.unit(), belief: rest.unit(), rest }
+    }
+
+    /// Lets a model see through a wrong belief, as its insight allows.
+    pub(crate) fn see_through(&mut self, model: ModelIndex, chance: &StepChance) {
+        if self.history.has_wrong_belief && chance.insight < self.profile(model).insight {
+            self.history.has_wrong_belief = false;
+        }
+    }
+
+    /// Lets a mistake leave a wrong belief behind; `gravity` says how much it misleads, 0 to 1.
+    pub(crate) fn mislead(&mut self, model: ModelIndex, gravity: f32, chance: &StepChance) {
+        self.history.has_wrong_belief |= chance.belief < self.profile(model).misbelief * gravity;
     }
 
     /// Takes in how the last command went.

@@ -1,5 +1,6 @@
 //! Plausible wrong commands.
 
+use super::minds::HistoryState;
 use super::{SimulatedModelProfile, Skill};
 use crate::chance::Chance;
 use crate::household::{Command, HouseholdEnvironment, ObjectId, Place, write_numbered};
@@ -28,8 +29,7 @@ const KINDS: [Mistake; 6] =
 pub(crate) fn draw_mistake(
     profile: &SimulatedModelProfile,
     skill: Skill,
-    streak: u32,
-    has_wrong_belief: bool,
+    history: HistoryState,
     chance: &mut Chance,
 ) -> Mistake {
     // Wander, misact, invalid: how the step tempts any model. Finish, ruin: times the model's recklessness.
@@ -42,9 +42,7 @@ pub(crate) fn draw_mistake(
         Skill::Continue => [0.30, 0.20, 0.50, 3.0, 0.0],
         Skill::Recover => [0.50, 0.10, 0.40, 0.5, 0.5],
     };
-    let repeat = profile.stubbornness * if streak > 0 { 3.0 } else { 1.0 };
-    // Whoever believes to be on the right way makes no mistakes that the world would refuse.
-    let invalid = if has_wrong_belief { invalid * 0.3 } else { invalid };
+    let (repeat, invalid) = (history.repeat_weight(profile), history.invalid_weight(invalid));
     let weights = [wander, misact, repeat, invalid, finish * profile.recklessness, ruin * profile.recklessness];
     KINDS[chance.weighted(&weights)]
 }

@@ -17,7 +17,7 @@ mod mistake;
 mod profile;
 mod prompt;
 
-pub(crate) use minds::Minds;
+pub(crate) use minds::{HistoryState, Minds};
 
 pub use executor::SimulatedExecutor;
 pub use profile::{SimulatedModelProfile, Skill};

@@ -32,35 +32,29 @@ impl<'a> SimulatedTextExecutor<'a> {
 
     fn act(&mut self, world: &impl TextWorld, model: ModelIndex, situation: &Situation<'_>) -> String {
         let profile = self.minds.profile(model);
-        let mut chance = self.minds.chance(situation.turns.len());
-        let (right_draw, insight_draw, belief_draw) = (chance.unit(), chance.unit(), chance.unit());
+        let mut chance = self.minds.begin_step(situation.turns.len());
         let last = situation.turns.last().map(|turn| turn.completion.as_str());
-        self.minds.history.was_last_repeated = false;
-        self.minds.history.was_last_right = false;
 
         let Some(right) = world.expert() else {
             // With nothing left to gain a model asks for what it cannot have, looks round, or walks about.
-            let command = match chance.weighted(&[0.6, 0.25, 0.15]) {
-                0 => write_mistake(Mistake::Invalid, world, None, last, &mut chance),
+            let command = match chance.rest.weighted(&[0.6, 0.25, 0.15]) {
+                0 => write_mistake(Mistake::Invalid, world, None, last, &mut chance.rest),
                 1 => "look around".to_owned(),
-                _ => write_mistake(Mistake::Wander, world, None, last, &mut chance),
+                _ => write_mistake(Mistake::Wander, world, None, last, &mut chance.rest),
             };
             self.minds.history.was_last_repeated = last == Some(&command);
             return command;
         };
         let skill = if self.is_off_path { TextSkill::Recover } else { TextSkill::of_command(right) };
-        if self.minds.history.has_wrong_belief && insight_draw < profile.insight {
-            self.minds.history.has_wrong_belief = false;
-        }
+        self.minds.see_through(model, &chance);
         let is_routine = matches!(skill, TextSkill::Navigate | TextSkill::Observe);
-        if right_draw < self.minds.chance_of_right(model, profile.text_skill(skill), is_routine) {
+        if chance.right < self.minds.chance_of_right(model, profile.text_skill(skill), is_routine) {
             self.minds.history.was_last_right = true;
             self.is_off_path = false;
             return right.to_owned();
         }
-        let history = self.minds.history;
-        let mistake = draw_mistake(profile, skill, history.streak, history.has_wrong_belief, &mut chance);
-        let command = write_mistake(mistake, world, Some(right), last, &mut chance);
+        let mistake = draw_mistake(profile, skill, self.minds.history, &mut chance.rest);
+        let command = write_mistake(mistake, world, Some(right), last, &mut chance.rest);
         self.minds.history.was_last_repeated = last == Some(&command);
         // Looking round a bit more teaches nothing wrong, most of the time.
         let gravity = match mistake {
@@ -68,7 +62,7 @@ impl<'a> SimulatedTextExecutor<'a> {
             Mistake::Wander => 0.3,
             _ => 1.0,
         };
-        self.minds.history.has_wrong_belief |= belief_draw < profile.misbelief * gravity;
+        self.minds.mislead(model, gravity, &chance);
         self.is_off_path |= matches!(mistake, Mistake::Wander | Mistake::Misact | Mistake::Ruin);
         command
     }

@@ -5,7 +5,7 @@ use tollgate_rollout::derive_seed;
 use super::skill::{TextSkill, verb_of};
 use crate::TextWorld;
 use crate::chance::Chance;
-use crate::simulated::SimulatedModelProfile;
+use crate::simulated::{HistoryState, SimulatedModelProfile};
 
 /// A kind of mistake.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,8 +32,7 @@ const N_TEMPTATIONS: usize = 3;
 pub(crate) fn draw_mistake(
     profile: &SimulatedModelProfile,
     skill: TextSkill,
-    streak: u32,
-    has_wrong_belief: bool,
+    history: HistoryState,
     chance: &mut Chance,
 ) -> Mistake {
     // Wander, misact, invalid: how the step tempts any model. Ruin: times the model's recklessness.
@@ -45,9 +44,7 @@ pub(crate) fn draw_mistake(
         TextSkill::Commit => [0.35, 0.00, 0.65, 3.0],
         TextSkill::Recover => [0.50, 0.10, 0.40, 0.7],
     };
-    let repeat = profile.stubbornness * if streak > 0 { 3.0 } else { 1.0 };
-    // Whoever believes to be on the right way makes no mistakes that the world would refuse.
-    let invalid = if has_wrong_belief { invalid * 0.3 } else { invalid };
+    let (repeat, invalid) = (history.repeat_weight(profile), history.invalid_weight(invalid));
     KINDS[chance.weighted(&[wander, misact, repeat, invalid, ruin * profile.recklessness])]
 }
 
