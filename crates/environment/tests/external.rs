@@ -1,19 +1,19 @@
 //! Worlds that hang, die, babble and lie: each with its message, and replayed where that is possible.
 #![expect(clippy::unwrap_used, reason = "a step that fails fails the test")]
 
-use std::path::{Path, PathBuf};
+mod counting_world;
+
+use std::path::Path;
 use std::time::Duration;
 
 use tollgate_environment::TextWorld;
 use tollgate_environment::external::conformance::{Verdict, check_environment};
 use tollgate_environment::external::{Connection, ExternalSettings, ExternalWorlds};
 use tollgate_environment::process::ProcessSpec;
-use tollgate_rollout::{Environment, EnvironmentError, Outcome};
-use tollgate_routing::{Split, Task, TaskId};
+use tollgate_rollout::{Environment, Outcome};
+use tollgate_routing::Task;
 
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
-}
+use counting_world::{play, root, task};
 
 fn settings(argv: &[&str]) -> ExternalSettings {
     let mut process = ProcessSpec::new(argv);
@@ -30,38 +30,6 @@ fn breaking(way: &str, marker: Option<&Path>) -> ExternalSettings {
     let mut settings = settings(&argv);
     settings.timeouts.step = Duration::from_millis(700);
     settings
-}
-
-fn task() -> Task {
-    Task {
-        id: TaskId::new("count"),
-        environment: "external".into(),
-        split: Split::Test,
-        seed: 1,
-        instruction: "Count to five.".into(),
-        horizon: 9,
-        kind: None,
-        group: None,
-    }
-}
-
-/// What the world showed until its end or its error.
-fn play(settings: ExternalSettings) -> (Vec<String>, Result<Outcome, EnvironmentError>, u64) {
-    let mut world = ExternalWorlds::new(settings).environment();
-    let mut seen = Vec::new();
-    let mut run = || {
-        seen.push(world.reset(&task(), 3)?.text);
-        for command in ["a", "b", "c", "d", "e"] {
-            let transition = world.step(command)?;
-            seen.push(transition.observation.text);
-            if transition.terminated {
-                break;
-            }
-        }
-        Ok(world.outcome())
-    };
-    let outcome = run();
-    (seen, outcome, world.n_restarts())
 }
 
 #[track_caller]

@@ -1,20 +1,19 @@
 //! OpenEnv servers that hang, die, babble and hang up: each with its message, and replayed where that is possible.
 #![expect(clippy::unwrap_used, reason = "a step that fails fails the test")]
 
+mod counting_world;
+
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
 use tollgate_environment::external::conformance::{Verdict, check_environment};
 use tollgate_environment::external::{Connection, ExternalSettings, ExternalWorlds, OpenEnvFields};
 use tollgate_environment::process::{ChildProcess, ProcessSpec, StdoutUse};
-use tollgate_rollout::{Environment, EnvironmentError, Outcome};
-use tollgate_routing::{Split, Task, TaskId};
+use tollgate_rollout::{Environment, Outcome};
 
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
-}
+use counting_world::{play, root, task};
 
 fn fake(way: &str, marker: Option<&Path>) -> ProcessSpec {
     let mut argv = vec!["python3", "crates/environment/tests/fakes/openenv_server.py", way];
@@ -51,38 +50,6 @@ fn serve(way: &str) -> (ChildProcess, String) {
 
 fn at(url: &str, max_sessions: usize) -> Connection {
     Connection::OpenEnvUrl { url: url.to_owned(), max_sessions, fields: OpenEnvFields::default() }
-}
-
-fn task() -> Task {
-    Task {
-        id: TaskId::new("count"),
-        environment: "external".into(),
-        split: Split::Test,
-        seed: 1,
-        instruction: "Count to five.".into(),
-        horizon: 9,
-        kind: None,
-        group: None,
-    }
-}
-
-/// What the world showed until its end or its error.
-fn play(settings: ExternalSettings) -> (Vec<String>, Result<Outcome, EnvironmentError>, u64) {
-    let mut world = ExternalWorlds::new(settings).environment();
-    let mut seen = Vec::new();
-    let mut run = || {
-        seen.push(world.reset(&task(), 3)?.text);
-        for command in ["a", "b", "c", "d", "e"] {
-            let transition = world.step(command)?;
-            seen.push(transition.observation.text);
-            if transition.terminated {
-                break;
-            }
-        }
-        Ok(world.outcome())
-    };
-    let outcome = run();
-    (seen, outcome, world.n_restarts())
 }
 
 #[track_caller]
