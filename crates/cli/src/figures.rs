@@ -46,6 +46,8 @@ pub(crate) struct Evaluations {
     pub(crate) cells: Vec<Cell>,
     /// The episodes.
     pub(crate) episodes: Vec<Evaluated>,
+    /// What an episode is worth.
+    objective: Objective,
 }
 
 /// What tells a cell from others.
@@ -54,11 +56,11 @@ type CellKey = (Arc<str>, u32, Budget, Option<u64>);
 impl Evaluations {
     /// Reads the artifact at `path`; the objective says what an episode is worth.
     pub(crate) fn read(path: &Path, objective: Objective) -> anyhow::Result<Self> {
-        let mut all = Self::default();
+        let mut all = Self { objective, ..Self::default() };
         let mut positions: HashMap<CellKey, usize> = HashMap::new();
         artifact::scan::<EvaluationRow>(path, |rows| {
             for row in rows {
-                all.add(row, objective, &mut positions);
+                all.add(row, &mut positions);
             }
             Ok(())
         })?;
@@ -71,7 +73,7 @@ impl Evaluations {
         Ok(all)
     }
 
-    fn add(&mut self, row: EvaluationRow, objective: Objective, positions: &mut HashMap<CellKey, usize>) {
+    fn add(&mut self, row: EvaluationRow, positions: &mut HashMap<CellKey, usize>) {
         let EvaluationRow { episode, is_violation, train_seed } = row;
         let key = (episode.policy_id.clone(), episode.lambda.to_bits(), episode.budget, train_seed);
         let cell_idx = *positions.entry(key).or_insert_with(|| {
@@ -87,7 +89,6 @@ impl Evaluations {
         let outcome = EpisodeOutcome {
             is_success: episode.is_success,
             score: episode.score,
-            value: objective.value(episode.is_success, episode.score),
             cost: episode.total_cost,
             n_large_calls: episode.n_large_calls,
             n_steps: episode.n_steps,
@@ -100,7 +101,7 @@ impl Evaluations {
     pub(crate) fn table(&self, split: Split) -> anyhow::Result<OutcomeTable> {
         let of_split = self.episodes.iter().filter(|episode| episode.split == split);
         let rows = of_split.map(|episode| (&self.cells[episode.cell_idx], &episode.task_id, &episode.outcome));
-        OutcomeTable::aggregate(rows)
+        OutcomeTable::aggregate(self.objective, rows)
             .map_err(|error| anyhow::Error::new(error).context(format!("evaluations of split `{}`", split.as_str())))
             .or_bad_input()
     }

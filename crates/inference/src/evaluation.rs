@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rayon::prelude::*;
 use tollgate_rollout::{Arena, PolicyError, RolloutRequest, RoutingPolicy, derive_seed};
-use tollgate_routing::{Budget, Ending, Episode, EpisodeId, ModelIndex, NanoUsd, Objective, Task, TaskId};
+use tollgate_routing::{Budget, Ending, Episode, EpisodeId, ModelIndex, NanoUsd, Task, TaskId};
 
 use crate::{BudgetConstrained, InferenceError};
 
@@ -70,8 +70,6 @@ pub struct EvaluationPlan<'a> {
     pub cells: &'a [Cell],
     /// Episodes per cell and task.
     pub n_seeds: u32,
-    /// What counts.
-    pub objective: Objective,
     /// Where the seeds of the episodes derive from.
     pub base_seed: u64,
     /// Whether to keep the trajectory of a cell on a task, at the given seed index; of all others only the outcome is kept.
@@ -85,8 +83,6 @@ pub struct EpisodeOutcome {
     pub is_success: bool,
     /// The environment's grade, 0 to 1.
     pub score: f32,
-    /// What the episode is worth: the one or the other, 0 to 1.
-    pub value: f32,
     /// What all calls cost.
     pub cost: NanoUsd,
     /// Calls of the pool's last model.
@@ -100,11 +96,10 @@ pub struct EpisodeOutcome {
 impl EpisodeOutcome {
     /// The figures of `episode`; `large` is the pool's large model.
     #[must_use]
-    pub fn of_episode(episode: &Episode, large: ModelIndex, objective: Objective) -> Self {
+    pub fn of_episode(episode: &Episode, large: ModelIndex) -> Self {
         Self {
             is_success: episode.is_success,
             score: episode.score,
-            value: objective.value(episode.is_success, episode.score),
             cost: episode.total_cost(),
             n_large_calls: episode.n_calls(large),
             n_steps: episode.steps.len() as u32,
@@ -235,7 +230,7 @@ fn play_block(
             id: request.episode_id,
             seed: request.seed,
             ending: episode.ending,
-            outcome: EpisodeOutcome::of_episode(&episode, large, plan.objective),
+            outcome: EpisodeOutcome::of_episode(&episode, large),
             trajectory: (plan.keeps_trajectory)(cell, task, seed_idx).then(|| Box::new(episode)),
         });
     }
@@ -273,7 +268,6 @@ mod tests {
 
     fn run(tasks: &[Task], cells: &[Cell], n_threads: usize) -> Result<Vec<EvaluatedEpisode>, InferenceError> {
         let plan = EvaluationPlan {
-            objective: Objective::Success,
             tasks,
             cells,
             n_seeds: 3,

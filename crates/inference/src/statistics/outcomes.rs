@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use tollgate_routing::{Budget, NanoUsd, TaskId};
+use tollgate_routing::{Budget, NanoUsd, Objective, TaskId};
 
 use super::bootstrap::{Resamples, mean};
 use crate::{Cell, EpisodeOutcome, InferenceError};
@@ -31,11 +31,11 @@ impl Metric {
     const ALL: [Self; 7] =
         [Self::Success, Self::Score, Self::Value, Self::CostUsd, Self::LargeCalls, Self::Steps, Self::ShareOfCap];
 
-    fn of(self, outcome: &EpisodeOutcome, budget: Budget) -> f64 {
+    fn of(self, outcome: &EpisodeOutcome, budget: Budget, objective: Objective) -> f64 {
         match self {
             Self::Success => f64::from(u8::from(outcome.is_success)),
             Self::Score => f64::from(outcome.score),
-            Self::Value => f64::from(outcome.value),
+            Self::Value => f64::from(objective.value(outcome.is_success, outcome.score)),
             Self::CostUsd => outcome.cost.as_usd(),
             Self::LargeCalls => f64::from(outcome.n_large_calls),
             Self::Steps => f64::from(outcome.n_steps),
@@ -99,12 +99,13 @@ pub struct OutcomeTable {
 }
 
 impl OutcomeTable {
-    /// Aggregates episodes: policies of different training seeds become one group per policy, lambda and budget. Groups
+    /// Aggregates episodes, which are worth what `objective` says: policies of different training seeds become one group per policy, lambda and budget. Groups
     /// come in the order of their first episode, tasks in the order of their names.
     ///
     /// # Errors
     /// [`InferenceError::NoEpisodes`], and [`InferenceError::Unpaired`] when the groups did not play the same tasks.
     pub fn aggregate<'a>(
+        objective: Objective,
         episodes: impl IntoIterator<Item = (&'a Cell, &'a TaskId, &'a EpisodeOutcome)>,
     ) -> Result<Self, InferenceError> {
         let mut position_of: HashMap<(&str, u32, Budget), usize> = HashMap::new();
@@ -115,7 +116,7 @@ impl OutcomeTable {
                 drafts.push(Draft::new(cell));
                 drafts.len() - 1
             });
-            drafts[position].add(cell, task, outcome);
+            drafts[position].add(cell, task, outcome, objective);
         }
         let tasks: BTreeSet<&TaskId> = drafts.iter().flat_map(|draft| draft.sums.keys().copied()).collect();
         if tasks.is_empty() {
@@ -239,7 +240,7 @@ impl<'a> Draft<'a> {
         }
     }
 
-    fn add(&mut self, cell: &Cell, task: &'a TaskId, outcome: &EpisodeOutcome) {
+    fn add(&mut self, cell: &Cell, task: &'a TaskId, outcome: &EpisodeOutcome, objective: Objective) {
         self.train_seeds.extend(cell.train_seed);
         self.n_episodes += 1;
         self.total_cost += outcome.cost;
@@ -247,7 +248,7 @@ impl<'a> Draft<'a> {
         let (n_episodes, sums) = self.sums.entry(task).or_default();
         *n_episodes += 1;
         for (sum, metric) in sums.iter_mut().zip(Metric::ALL) {
-            *sum += metric.of(outcome, cell.budget);
+            *sum += metric.of(outcome, cell.budget, objective);
         }
     }
 
@@ -279,14 +280,17 @@ mod tests {
         let (one, two) = (cell("bopo", 0.3, Some(1)), cell("bopo", 0.3, Some(2)));
         let (a, b) = (TaskId::new("a"), TaskId::new("b"));
         let (good, bad) = (outcome(true, 4), outcome(false, 8));
-        let table = OutcomeTable::aggregate([
-            (&one, &b, &good),
-            (&one, &a, &good),
-            (&one, &a, &bad),
-            (&two, &a, &bad),
-            (&two, &a, &bad),
-            (&two, &b, &good),
-        ])
+        let table = OutcomeTable::aggregate(
+            Objective::Success,
+            [
+                (&one, &b, &good),
+                (&one, &a, &good),
+                (&one, &a, &bad),
+                (&two, &a, &bad),
+                (&two, &a, &bad),
+                (&two, &b, &good),
+            ],
+        )
         .unwrap();
         let group = &table.groups()[0];
         assert_eq!(table.tasks(), [a, b]);
@@ -302,8 +306,9 @@ mod tests {
         let large = cell("always-large", 0.0, None);
         let small = cell("always-small", 0.0, None);
         let task = TaskId::new("a");
-        let graded = EpisodeOutcome { score: 0.5, value: 0.5, ..outcome(false, 4) };
-        let table = OutcomeTable::aggregate([(&small, &task, &graded), (&large, &task, &graded)]).unwrap();
+        let graded = EpisodeOutcome { score: 0.5, ..outcome(false, 4) };
+        let table =
+            OutcomeTable::aggregate(Objective::Score, [(&small, &task, &graded), (&large, &task, &graded)]).unwrap();
         let boundaries = table.boundaries().unwrap();
         let means = [Metric::Value, Metric::Success].map(|metric| boundaries.large().mean(metric));
         assert_eq!(means.map(f64::to_bits), [0.5, 0.0].map(f64::to_bits));
@@ -316,7 +321,8 @@ mod tests {
         let share = |budget, capped: &mut Cell| {
             capped.budget = budget;
             let task = TaskId::new("a");
-            OutcomeTable::aggregate([(&*capped, &task, &spent)]).unwrap().groups()[0].mean(Metric::ShareOfCap)
+            OutcomeTable::aggregate(Objective::Success, [(&*capped, &task, &spent)]).unwrap().groups()[0]
+                .mean(Metric::ShareOfCap)
         };
         assert!((share(Budget::LargeCalls(5), &mut capped) - 0.6).abs() < 1e-12);
         assert!((share(Budget::Usd(NanoUsd::new(16_000_000_000)), &mut capped) - 0.25).abs() < 1e-12);
@@ -328,10 +334,13 @@ mod tests {
         let (small, large) = (cell("always-small", 0.0, None), cell("always-large", 0.0, None));
         let (a, b) = (TaskId::new("a"), TaskId::new("b"));
         let good = outcome(true, 1);
-        let error =
-            OutcomeTable::aggregate([(&small, &a, &good), (&large, &a, &good), (&large, &b, &good)]).unwrap_err();
+        let error = OutcomeTable::aggregate(
+            Objective::Success,
+            [(&small, &a, &good), (&large, &a, &good), (&large, &b, &good)],
+        )
+        .unwrap_err();
         assert_eq!(error, InferenceError::Unpaired { cell: "always-small/lambda=0".to_owned(), task: b });
-        assert_eq!(OutcomeTable::aggregate([]).unwrap_err(), InferenceError::NoEpisodes);
+        assert_eq!(OutcomeTable::aggregate(Objective::Success, []).unwrap_err(), InferenceError::NoEpisodes);
     }
 
     #[test]
@@ -339,10 +348,11 @@ mod tests {
         let small = cell("always-small", 0.0, None);
         let task = TaskId::new("a");
         let bad = outcome(false, 1);
-        let table = OutcomeTable::aggregate([(&small, &task, &bad)]).unwrap();
+        let table = OutcomeTable::aggregate(Objective::Success, [(&small, &task, &bad)]).unwrap();
         assert_eq!(table.boundaries().unwrap_err(), InferenceError::MissingBoundary { policy_id: "always-large" });
         let large = cell("always-large", 0.0, None);
-        let table = OutcomeTable::aggregate([(&small, &task, &bad), (&large, &task, &bad)]).unwrap();
+        let table =
+            OutcomeTable::aggregate(Objective::Success, [(&small, &task, &bad), (&large, &task, &bad)]).unwrap();
         assert_eq!(table.boundaries().unwrap_err(), InferenceError::LargeNeverSucceeds { n_tasks: 1 });
     }
 }

@@ -1,6 +1,6 @@
 //! Outcomes for tests.
 
-use tollgate_routing::{Budget, NanoUsd, TaskId};
+use tollgate_routing::{Budget, NanoUsd, Objective, TaskId};
 
 use super::OutcomeTable;
 use crate::{Cell, EpisodeOutcome, family_of};
@@ -15,7 +15,6 @@ pub(crate) fn outcome(is_success: bool, cost_usd: u64) -> EpisodeOutcome {
     EpisodeOutcome {
         is_success,
         score: f32::from(u8::from(is_success)),
-        value: f32::from(u8::from(is_success)),
         cost: NanoUsd::new(cost_usd * 1_000_000_000),
         n_large_calls: 0,
         n_steps: 1,
@@ -37,5 +36,5 @@ pub(crate) fn table(policies: &[Played<'_>]) -> OutcomeTable {
             })
         })
         .collect();
-    OutcomeTable::aggregate(rows.iter().map(|(cell, task, outcome)| (cell, task, outcome))).unwrap()
+    OutcomeTable::aggregate(Objective::Success, rows.iter().map(|(cell, task, outcome)| (cell, task, outcome))).unwrap()
 }

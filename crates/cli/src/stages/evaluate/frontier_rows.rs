@@ -4,20 +4,25 @@ use std::collections::BTreeSet;
 
 use tollgate_contract::FrontierRow;
 use tollgate_inference::{Cell, EvaluatedEpisode, Metric, OutcomeTable, Resamples, frontier, summarize};
-use tollgate_routing::{NanoUsd, Split};
+use tollgate_routing::{NanoUsd, Objective, Split};
 
 use super::PlayedSplit;
 use crate::figures::looks_at_lambda;
 
 /// The rows: for each split the means over training seeds, then each seed's own.
-pub(super) fn rows(cells: &[Cell], played: &[PlayedSplit], seed: u64) -> anyhow::Result<Vec<FrontierRow>> {
+pub(super) fn rows(
+    cells: &[Cell],
+    played: &[PlayedSplit],
+    objective: Objective,
+    seed: u64,
+) -> anyhow::Result<Vec<FrontierRow>> {
     let train_seeds: BTreeSet<u64> = cells.iter().filter_map(|cell| cell.train_seed).collect();
     let mut rows = Vec::new();
     for split in played {
-        rows.extend(rows_of(cells, split, None, seed)?);
+        rows.extend(rows_of(cells, split, None, objective, seed)?);
         if train_seeds.len() > 1 {
             for &train_seed in &train_seeds {
-                rows.extend(rows_of(cells, split, Some(train_seed), seed)?);
+                rows.extend(rows_of(cells, split, Some(train_seed), objective, seed)?);
             }
         }
     }
@@ -29,6 +34,7 @@ fn rows_of(
     cells: &[Cell],
     split: &PlayedSplit,
     train_seed: Option<u64>,
+    objective: Objective,
     seed: u64,
 ) -> anyhow::Result<Vec<FrontierRow>> {
     let is_wanted = |cell: &Cell| train_seed.is_none() || cell.train_seed.is_none() || cell.train_seed == train_seed;
@@ -40,7 +46,7 @@ fn rows_of(
         let cell = outcome(episode)?;
         Some((cell, &split.tasks[episode.task_idx].id, &episode.outcome))
     });
-    let table = OutcomeTable::aggregate(episodes)?;
+    let table = OutcomeTable::aggregate(objective, episodes)?;
     let resamples = Resamples::draw(table.tasks().len(), Resamples::N_RESAMPLES, Resamples::CONFIDENCE, seed)?;
     let boundaries = table.boundaries()?;
     let mut rows = Vec::new();

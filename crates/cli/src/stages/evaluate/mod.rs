@@ -59,7 +59,7 @@ pub(crate) fn run(call: &StageCall) -> anyhow::Result<()> {
         )?);
     }
     write_evaluations(&call.request.output(ArtifactKind::Evaluations), &cells, &played)?;
-    let rows = frontier_rows::rows(&cells, &played, call.request.seed)?;
+    let rows = frontier_rows::rows(&cells, &played, call.experiment.outcome.into(), call.request.seed)?;
     artifact::write_rows(&call.request.output(ArtifactKind::Frontier), rows)?;
     check_violations(&cells, &played)
 }
@@ -120,7 +120,6 @@ fn play(
         tasks: &split.tasks,
         cells,
         n_seeds: n_episodes,
-        objective: call.experiment.outcome.into(),
         base_seed: derive_seed(call.request.seed, EVALUATE_STREAM),
         keeps_trajectory: &|_, _, _| false,
     };
