@@ -17,10 +17,9 @@ use crate::output;
 /// Runs the command.
 pub(crate) fn run(args: &TasksArgs) -> anyhow::Result<()> {
     let suite = args.suite.as_deref().map_or(Ok(Suite::External), Suite::parse)?;
-    let tasks = match (suite, &args.from) {
-        (Suite::External, Some(from)) => described_tasks::read(from)?,
-        (Suite::External, None) => described_tasks::ask(args.config.as_deref())?,
-        (suite, _) => generate(suite, args.seed, args.counts.as_deref())?,
+    let tasks = match &args.from {
+        Some(from) => described_tasks::read(from)?,
+        None => generate(suite, args.seed, args.counts.as_deref(), args.config.as_deref())?,
     };
     let path = match args.out.extension() {
         Some(extension) if extension == "parquet" => args.out.clone(),
@@ -32,7 +31,7 @@ pub(crate) fn run(args: &TasksArgs) -> anyhow::Result<()> {
     output::print(&format!("{}: {n_tasks} tasks\n", path.display()))
 }
 
-fn generate(suite: Suite, seed: u64, counts: Option<&[u32]>) -> anyhow::Result<Vec<TaskRow>> {
+fn generate(suite: Suite, seed: u64, counts: Option<&[u32]>, config: Option<&Path>) -> anyhow::Result<Vec<TaskRow>> {
     match suite {
         Suite::Household => {
             let counts = match counts {
@@ -52,7 +51,7 @@ fn generate(suite: Suite, seed: u64, counts: Option<&[u32]>) -> anyhow::Result<V
             };
             Ok(skill_chain::generate_tasks(seed, counts))
         }
-        Suite::External => Ok(Vec::new()),
+        Suite::External => described_tasks::ask(config),
         Suite::Replay => Err(bad_input(
             "the tasks of suite `replay` are those of its logs\nhint: `tollgate import` writes them beside the episodes",
         )),
@@ -82,7 +81,10 @@ mod tests {
     fn check_shipped(suite: Suite) {
         let datasets = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../datasets/tasks");
         let shipped: Vec<TaskRow> = artifact::read_rows(&datasets.join(format!("{}.parquet", suite.as_str()))).unwrap();
-        assert!(shipped == generate(suite, 1, None).unwrap(), "run `cargo xtask tasks`, and commit datasets/tasks/");
+        assert!(
+            shipped == generate(suite, 1, None, None).unwrap(),
+            "run `cargo xtask tasks`, and commit datasets/tasks/"
+        );
     }
 
     #[test]
