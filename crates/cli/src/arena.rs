@@ -1,7 +1,7 @@
 //! The place to play that an experiment's config describes.
 
 use std::ops::Deref;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use tollgate_environment::external::{ExternalArena, ExternalSettings, ExternalWorlds};
@@ -118,18 +118,22 @@ fn open_external(experiment: &ExperimentConfig) -> anyhow::Result<ExternalArena>
 
 /// The pool's file, its models, and how each of them behaves.
 fn simulated_models(experiment: &ExperimentConfig) -> anyhow::Result<(String, ModelPool, Vec<SimulatedModelProfile>)> {
-    let path = experiment.pool.clone().unwrap_or_else(|| PathBuf::from(DEFAULT_POOL));
+    let path = pool_path(experiment);
     let origin = path.display().to_string();
-    let file = PoolFile::open(&path)?;
-    let profiles = file.models.iter().map(|model| profile(&path, &model.id, model.simulated_profile.as_deref()));
+    let file = PoolFile::open(path)?;
+    let profiles = file.models.iter().map(|model| profile(path, &model.id, model.simulated_profile.as_deref()));
     let profiles = profiles.collect::<anyhow::Result<Vec<_>>>()?;
-    Ok((origin.clone(), file.pool(&origin)?, profiles))
+    let pool = file.pool(&origin)?;
+    Ok((origin, pool, profiles))
 }
 
 /// The models of the experiment's pool, whatever answers for them.
 fn pool_of(experiment: &ExperimentConfig) -> anyhow::Result<ModelPool> {
-    let path = experiment.pool.clone().unwrap_or_else(|| PathBuf::from(DEFAULT_POOL));
-    PoolFile::open(&path)?.pool(&path.display().to_string())
+    PoolFile::open_pool(pool_path(experiment))
+}
+
+fn pool_path(experiment: &ExperimentConfig) -> &Path {
+    experiment.pool.as_deref().unwrap_or(Path::new(DEFAULT_POOL))
 }
 
 fn external_settings(experiment: &ExperimentConfig) -> anyhow::Result<ExternalSettings> {

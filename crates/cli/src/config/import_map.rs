@@ -160,10 +160,7 @@ impl ImportMap {
 impl PoolTable {
     fn read(&self, origin: &str, directory: &Path, price_file: Option<&Path>) -> anyhow::Result<ModelPool> {
         match self {
-            Self::File(path) => {
-                let path = directory.join(path);
-                PoolFile::open(&path)?.pool(&path.display().to_string())
-            }
+            Self::File(path) => PoolFile::open_pool(&directory.join(path)),
             Self::Models(models) => {
                 let mut file = PoolFile { prices: price_file.map(ToOwned::to_owned), models: models.clone() };
                 file.look_up_prices(directory)?;

@@ -71,6 +71,11 @@ impl PriceEntry {
 }
 
 impl PoolFile {
+    /// The pool that the file at `path` describes.
+    pub(crate) fn open_pool(path: &Path) -> anyhow::Result<ModelPool> {
+        Self::open(path)?.pool(&path.display().to_string())
+    }
+
     /// Reads the file at `path`.
     pub(crate) fn open(path: &Path) -> anyhow::Result<Self> {
         let origin = path.display().to_string();

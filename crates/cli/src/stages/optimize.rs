@@ -14,7 +14,7 @@ use tollgate_routing::{Episode, EpisodeId, Task, TaskId};
 use tollgate_taxonomy::Boundary;
 
 use crate::arena::open_playing;
-use crate::artifact;
+use crate::artifact::{self, LoggedFiles};
 use crate::config::OptimizeConfig;
 use crate::failure::{bad_input, blame_input};
 use crate::progress;
@@ -106,35 +106,13 @@ fn read_episodes(
     let is_used = |episode: &EpisodeRow| {
         Boundary::from_policy_id(&episode.policy_id).is_some() || imitated.contains(&episode.episode_id)
     };
-    let mut rows: Vec<EpisodeRow> = Vec::new();
-    artifact::scan::<EpisodeRow>(call.input(ArtifactKind::Episodes)?, |episodes| {
-        rows.extend(episodes.into_iter().filter(is_used));
-        Ok(())
-    })?;
-    let mut steps: BTreeMap<EpisodeId, Vec<StepRow>> =
-        rows.iter().map(|episode| (episode.episode_id.clone(), Vec::new())).collect();
-    artifact::scan::<StepRow>(call.input(ArtifactKind::Steps)?, |all| {
-        for step in all {
-            if let Some(of_episode) = steps.get_mut(&step.episode_id) {
-                of_episode.push(step);
-            }
-        }
-        Ok(())
-    })?;
-    let episodes = rows.into_iter().map(|row| {
-        let steps = steps.remove(&row.episode_id).unwrap_or_default();
-        if steps.len() != row.n_steps as usize {
-            return Err(bad_input(format!(
-                "episode `{}` has {} rows in the steps, expected {}\nhint: episodes and steps must come from the same run of `simulate`",
-                row.episode_id,
-                steps.len(),
-                row.n_steps
-            )));
-        }
+    let files = LoggedFiles { episodes: call.input(ArtifactKind::Episodes)?, steps: call.input(ArtifactKind::Steps)? };
+    let logged = artifact::read_episodes(files, is_used, |_| Ok(()))?;
+    let episode = |(row, steps): (EpisodeRow, Vec<StepRow>)| {
         let task = find_task(&row.task_id)?;
         Ok(row.into_episode(task, steps))
-    });
-    episodes.collect()
+    };
+    logged.into_iter().map(episode).collect()
 }
 
 /// Inputs that do not fit together are the caller's to mend; a training that diverged is not.

@@ -9,7 +9,7 @@ use tollgate_taxonomy::Thresholds;
 
 use crate::artifact;
 use crate::config::SynthesizeConfig;
-use crate::failure::{OrBadInput, bad_input};
+use crate::failure::OrBadInput;
 use crate::stage_call::StageCall;
 
 /// Runs the stage.
@@ -34,14 +34,7 @@ fn candidates(call: &StageCall, thresholds: &Thresholds) -> anyhow::Result<Vec<C
     let episodes: Vec<EpisodeRow> = artifact::read_rows(call.input(ArtifactKind::Episodes)?)?;
     let candidates = episodes.into_iter().map(|episode| {
         let actions = actions.remove(&episode.episode_id).unwrap_or_default();
-        if actions.len() != episode.n_steps as usize {
-            return Err(bad_input(format!(
-                "episode `{}` has {} rows in the steps, expected {}\nhint: episodes and steps must come from the same run of `simulate`",
-                episode.episode_id,
-                actions.len(),
-                episode.n_steps
-            )));
-        }
+        artifact::check_steps(&episode, actions.len())?;
         Ok(CandidateEpisode {
             episode_id: episode.episode_id,
             task_id: episode.task_id,
