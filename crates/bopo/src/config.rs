@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Bonus, ConditionConfig, CostNormalisation, TrainError};
+use crate::{Bonus, ConditionConfig, CostNormalisation, QLearningConfig, TrainError};
 
 /// What is trained: our method, a rival, or our method with one part taken out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -14,6 +14,14 @@ pub enum Variant {
     Sft,
     /// Plain GRPO after the SFT warm start: no references, deviation divides.
     Grpo,
+    /// Plain GRPO from random weights.
+    GrpoNoSft,
+    /// PPO from random weights: a value baseline, no references, no bonus.
+    Ppo,
+    /// Conservative offline Q-learning on the logged episodes.
+    QLearning,
+    /// The same without the conservative penalty: fitted Q iteration.
+    FittedQ,
     /// A static router: one decision per task, by the expected gain.
     Static,
     /// BoPO from random weights instead of synthesized examples.
@@ -28,7 +36,23 @@ pub enum Variant {
 
 impl Variant {
     /// Every variant.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 12] = [
+        Self::Bopo,
+        Self::Sft,
+        Self::Grpo,
+        Self::GrpoNoSft,
+        Self::Ppo,
+        Self::QLearning,
+        Self::FittedQ,
+        Self::Static,
+        Self::BopoNoSynthesis,
+        Self::BopoNoReference,
+        Self::BopoNoHardBonus,
+        Self::BopoNoConditioning,
+    ];
+
+    /// What a run trains by default: our method, the rivals that it is most often compared with, and the ablations.
+    pub const STANDARD: [Self; 8] = [
         Self::Bopo,
         Self::Sft,
         Self::Grpo,
@@ -39,6 +63,12 @@ impl Variant {
         Self::BopoNoConditioning,
     ];
 
+    /// Whether it learns from all logged episodes; the others look at the probes and at what is imitated.
+    #[must_use]
+    pub const fn reads_every_episode(self) -> bool {
+        matches!(self, Self::QLearning | Self::FittedQ)
+    }
+
     /// The name in files, which is also the policy's id.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -46,6 +76,10 @@ impl Variant {
             Self::Bopo => "bopo",
             Self::Sft => "sft",
             Self::Grpo => "grpo",
+            Self::GrpoNoSft => "grpo-no-sft",
+            Self::Ppo => "ppo",
+            Self::QLearning => "q-learning",
+            Self::FittedQ => "fitted-q",
             Self::Static => "static",
             Self::BopoNoSynthesis => "bopo-no-synthesis",
             Self::BopoNoReference => "bopo-no-reference",
@@ -172,6 +206,8 @@ pub struct TrainConfig {
     pub sft: SftConfig,
     /// The optimization.
     pub bopo: BopoConfig,
+    /// Offline Q-learning, a rival.
+    pub q_learning: QLearningConfig,
     /// Progress is saved after so many iterations.
     pub save_every: u32,
 }
@@ -184,6 +220,7 @@ impl Default for TrainConfig {
             verb_buckets: 0,
             sft: SftConfig::default(),
             bopo: BopoConfig::default(),
+            q_learning: QLearningConfig::default(),
             save_every: 20,
         }
     }
@@ -198,7 +235,7 @@ impl TrainConfig {
         let bopo = &self.bopo;
         let conditions = &bopo.conditions;
         let shares = conditions.large_calls_share + conditions.usd_share;
-        let rules: [(bool, &'static str, String, &'static str); 13] = [
+        let rules: [(bool, &'static str, String, &'static str); 15] = [
             (self.n_hidden > 0, "n_hidden", self.n_hidden.to_string(), "1 or more"),
             (self.save_every > 0, "save_every", self.save_every.to_string(), "1 or more"),
             (self.sft.minibatch_size > 0, "sft.minibatch_size", self.sft.minibatch_size.to_string(), "1 or more"),
@@ -208,6 +245,18 @@ impl TrainConfig {
                 "bopo.episodes_per_iteration",
                 bopo.episodes_per_iteration.to_string(),
                 "1 or more",
+            ),
+            (
+                self.q_learning.minibatch_size > 0,
+                "q_learning.minibatch_size",
+                self.q_learning.minibatch_size.to_string(),
+                "1 or more",
+            ),
+            (
+                is_positive(self.q_learning.learning_rate),
+                "q_learning.learning_rate",
+                self.q_learning.learning_rate.to_string(),
+                "a number above 0",
             ),
             (bopo.group_size > 0, "bopo.group_size", bopo.group_size.to_string(), "1 or more"),
             (is_positive(bopo.learning_rate), "bopo.learning_rate", bopo.learning_rate.to_string(), "a number above 0"),
@@ -253,9 +302,19 @@ impl TrainConfig {
     #[must_use]
     pub fn for_variant(mut self, variant: Variant) -> Self {
         match variant {
-            Variant::Bopo | Variant::Static | Variant::BopoNoConditioning => {}
+            Variant::Bopo | Variant::Static | Variant::BopoNoConditioning | Variant::QLearning => {}
             Variant::Sft => self.bopo.iterations = 0,
             Variant::Grpo => self.bopo.advantage = Advantage::Grpo,
+            Variant::GrpoNoSft => {
+                self.bopo.advantage = Advantage::Grpo;
+                self.sft.epochs = 0;
+            }
+            Variant::Ppo => {
+                self.sft.epochs = 0;
+                self.bopo.reference_share = 0.0;
+                self.bopo.bonus.hard = 0.0;
+            }
+            Variant::FittedQ => self.q_learning.conservatism = 0.0,
             Variant::BopoNoSynthesis => self.sft.epochs = 0,
             Variant::BopoNoReference => self.bopo.reference_share = 0.0,
             Variant::BopoNoHardBonus => self.bopo.bonus.hard = 0.0,

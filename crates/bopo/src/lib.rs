@@ -25,6 +25,7 @@ mod experience;
 mod loss;
 mod optimizer;
 mod progress;
+mod q_learning;
 mod replay;
 mod reward;
 mod sft;
@@ -36,10 +37,11 @@ pub use condition::{ConditionConfig, OperatingPoint};
 pub use config::{Advantage, BopoConfig, SftConfig, TrainConfig, Variant};
 pub use error::TrainError;
 pub use loss::{
-    chosen_log_probs, clipped_surrogate_loss, half_squared_error, masked_log_probs, mean_entropy, mean_kl,
-    weighted_cross_entropy,
+    chosen_log_probs, clipped_surrogate_loss, half_squared_error, masked_log_probs, masked_logits, mean_entropy,
+    mean_kl, weighted_cross_entropy,
 };
 pub use progress::IterationMetrics;
+pub use q_learning::QLearningConfig;
 pub use reward::{
     Bonus, BoundaryCosts, CostNormalisation, boundary_relative_reward, clipped_cost_norm, cost_in_spreads,
     outcome_reward,

@@ -14,8 +14,18 @@ const MASKED_LOGIT: f64 = 1e9;
 /// # Errors
 /// When the shapes differ.
 pub fn masked_log_probs(logits: &Tensor, allowed: &Tensor) -> Result<Tensor> {
-    let forbidden = allowed.affine(MASKED_LOGIT, -MASKED_LOGIT)?;
-    log_softmax(&(logits + forbidden)?, D::Minus1)
+    log_softmax(&masked_logits(logits, allowed)?, D::Minus1)
+}
+
+/// Logits, those of forbidden actions far below all others.
+///
+/// # Shapes
+/// `logits` and `allowed` (1 or 0): `[batch, n_models]`. Returns `[batch, n_models]`.
+///
+/// # Errors
+/// When the shapes differ.
+pub fn masked_logits(logits: &Tensor, allowed: &Tensor) -> Result<Tensor> {
+    logits + allowed.affine(MASKED_LOGIT, -MASKED_LOGIT)?
 }
 
 /// Logarithms of the probabilities of the actions that were taken.

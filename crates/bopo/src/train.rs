@@ -14,6 +14,7 @@ use crate::critic::{ReferenceContext, reference_rows};
 use crate::error::TrainError;
 use crate::experience::Guidance;
 use crate::progress::{IterationMetrics, clear_progress};
+use crate::q_learning::{QInputs, train_q};
 use crate::reward::BoundaryCosts;
 use crate::sft::{SftContext, sft_rows, warm_start};
 use crate::static_router::{StaticInputs, train_static};
@@ -71,6 +72,10 @@ pub fn train(
             setup.train_static(&network, device)?;
             Vec::new()
         }
+        Variant::QLearning | Variant::FittedQ => {
+            setup.train_q(&network, device)?;
+            Vec::new()
+        }
         _ => setup.train_stepwise(&network, directory, device, observer)?,
     };
     save_checkpoint(directory, &setup.spec, &network)?;
@@ -85,6 +90,7 @@ enum Stream {
     Rollouts = 3,
     References = 4,
     Static = 5,
+    QLearning = 6,
 }
 
 /// What every variant needs.
@@ -150,6 +156,26 @@ impl<'a> Setup<'a> {
             spread: self.costs.spread(),
         };
         train_static(network, &inputs, device, derive_seed(self.train_seed, Stream::Static as u64))
+    }
+
+    fn train_q(&self, network: &RouterNetwork, device: &Device) -> Result<(), TrainError> {
+        if self.inputs.episodes.is_empty() {
+            return Err(TrainError::Missing {
+                what: "the logged episodes",
+                detail: "none was given".to_owned(),
+                hint: "offline Q-learning learns from what `simulate` has played",
+            });
+        }
+        let inputs = QInputs {
+            episodes: self.inputs.episodes,
+            pool: self.inputs.arena.pool(),
+            features: self.spec.features,
+            conditions: &self.config.bopo.conditions,
+            objective: self.inputs.objective,
+            costs: self.costs,
+        };
+        let seed = derive_seed(self.train_seed, Stream::QLearning as u64);
+        train_q(network, &inputs, &self.config.q_learning, device, seed)
     }
 
     fn train_stepwise(

@@ -172,7 +172,7 @@ struct OptimizeKeys {
 
 impl Default for OptimizeKeys {
     fn default() -> Self {
-        Self { variants: Variant::ALL.to_vec(), train_seeds: vec![1], device: TrainDevice::Cpu }
+        Self { variants: Variant::STANDARD.to_vec(), train_seeds: vec![1], device: TrainDevice::Cpu }
     }
 }
 

@@ -33,7 +33,7 @@ pub(crate) fn run(call: &StageCall) -> anyhow::Result<()> {
     let config = OptimizeConfig::read(&call.table)?;
     let device = config.device.open()?;
     let arena = open_playing(call)?;
-    let inputs = read_inputs(call)?;
+    let inputs = read_inputs(call, config.variants.iter().any(|variant| variant.reads_every_episode()))?;
     let inputs = TrainingInputs {
         arena: &*arena,
         tasks: &inputs.tasks,
@@ -73,7 +73,7 @@ fn run_dir(checkpoint: &Path, variant: Variant, train_seed: u64) -> PathBuf {
     checkpoint.join(variant.as_str()).join(format!("seed-{train_seed}"))
 }
 
-fn read_inputs(call: &StageCall) -> anyhow::Result<Inputs> {
+fn read_inputs(call: &StageCall, reads_every_episode: bool) -> anyhow::Result<Inputs> {
     let labels: Vec<BoundaryLabelRow> = artifact::read_some_rows(
         call.input(ArtifactKind::BoundaryLabels)?,
         "`classify` writes one row per train task",
@@ -92,19 +92,22 @@ fn read_inputs(call: &StageCall) -> anyhow::Result<Inputs> {
         })
     };
     let tasks = labels.iter().map(|label| find(&label.task_id)).collect::<anyhow::Result<Vec<Task>>>()?;
-    let episodes = read_episodes(call, &examples, find)?;
+    let episodes = read_episodes(call, &examples, reads_every_episode, find)?;
     Ok(Inputs { tasks, labels, examples, episodes })
 }
 
-/// The logged episodes that training looks at, with their steps: boundary probes, and what the examples refer to.
+/// The logged episodes that training looks at, with their steps: boundary probes and what the examples refer to, or all.
 fn read_episodes(
     call: &StageCall,
     examples: &[SftExampleRow],
+    reads_every_episode: bool,
     find_task: impl Fn(&TaskId) -> anyhow::Result<Task>,
 ) -> anyhow::Result<Vec<Episode>> {
     let imitated: BTreeSet<&EpisodeId> = examples.iter().map(|example| &example.episode_id).collect();
     let is_used = |episode: &EpisodeRow| {
-        Boundary::from_policy_id(&episode.policy_id).is_some() || imitated.contains(&episode.episode_id)
+        reads_every_episode
+            || Boundary::from_policy_id(&episode.policy_id).is_some()
+            || imitated.contains(&episode.episode_id)
     };
     let files = LoggedFiles { episodes: call.input(ArtifactKind::Episodes)?, steps: call.input(ArtifactKind::Steps)? };
     let logged = artifact::read_episodes(files, is_used, |_| Ok(()))?;

@@ -1,0 +1,172 @@
+//! Offline Q-learning, a rival: it learns from logged episodes alone and never acts while it trains.
+//!
+//! After SeqRoute (arXiv 2605.25424): the budget is part of the state, and each logged episode is relabelled in hindsight
+//! with operating points at which it could have been played. `lambda` is part of the state as well, so one network is swept
+//! over all of them. The targets are those of double Q-learning (van Hasselt et al., arXiv 1509.06461); the conservative
+//! penalty is that of CQL(H) (Kumar et al., arXiv 2006.04779, equation 4). Without the penalty it is fitted Q iteration.
+
+use candle_core::{D, Device};
+use rand::{RngExt, SeedableRng};
+use rand_pcg::Pcg64Mcg;
+use serde::{Deserialize, Serialize};
+use tollgate_policy::{FeatureConfig, RouterNetwork};
+use tollgate_routing::{Budget, Episode, ModelPool, Objective};
+
+use crate::batch::{StepRows, gather};
+use crate::condition::{ConditionConfig, OperatingPoint};
+use crate::error::TrainError;
+use crate::loss::{chosen_log_probs, half_squared_error, masked_logits};
+use crate::optimizer::AdamW;
+use crate::replay::replay;
+use crate::reward::{BoundaryCosts, cost_in_spreads};
+
+/// The settings of offline Q-learning.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct QLearningConfig {
+    /// Rounds of relabelled episodes.
+    pub rounds: u32,
+    /// Logged episodes per round; each round draws them and their operating points anew.
+    pub episodes_per_round: usize,
+    /// Steps per update; each step of a round is used once.
+    pub minibatch_size: usize,
+    /// Step size of AdamW at the start; it falls linearly to a tenth.
+    pub learning_rate: f64,
+    /// Decay of AdamW.
+    pub weight_decay: f64,
+    /// The target network is renewed after so many rounds.
+    pub target_every: u32,
+    /// Weight of the conservative penalty; 0 for fitted Q iteration.
+    pub conservatism: f64,
+}
+
+impl Default for QLearningConfig {
+    fn default() -> Self {
+        Self {
+            rounds: 1_200,
+            episodes_per_round: 128,
+            minibatch_size: 512,
+            learning_rate: 1e-3,
+            weight_decay: 1e-4,
+            target_every: 20,
+            conservatism: 0.1,
+        }
+    }
+}
+
+/// What Q-learning learns from.
+pub(crate) struct QInputs<'a> {
+    pub(crate) episodes: &'a [Episode],
+    pub(crate) pool: &'a ModelPool,
+    pub(crate) features: FeatureConfig,
+    pub(crate) conditions: &'a ConditionConfig,
+    pub(crate) objective: Objective,
+    /// Their spread is one unit of the cost that `lambda` weighs; caps in dollars are drawn from the dearer one.
+    pub(crate) costs: BoundaryCosts,
+}
+
+/// Logged steps at operating points of hindsight. Row `i + 1` follows row `i` unless that one is the last of its episode.
+struct Transitions {
+    steps: StepRows,
+    /// `[n_rows]`: what the step earned, the outcome included in an episode's last step.
+    rewards: Vec<f32>,
+    /// `[n_rows]`: whether the episode goes on.
+    goes_on: Vec<bool>,
+}
+
+/// Trains the policy part of `network` so that its logits are Q-values; the greedy choice is then the best action.
+///
+/// # Errors
+/// [`TrainError::Diverged`] for a loss that is not finite.
+pub(crate) fn train_q(
+    network: &RouterNetwork,
+    inputs: &QInputs<'_>,
+    config: &QLearningConfig,
+    device: &Device,
+    seed: u64,
+) -> Result<(), TrainError> {
+    let mut rng = Pcg64Mcg::seed_from_u64(seed);
+    let mut target = network.duplicate()?;
+    let mut optimizer = AdamW::new(network.variables(), config.weight_decay, 10.0);
+    for round in 0..config.rounds {
+        if round % config.target_every.max(1) == 0 {
+            target = network.duplicate()?;
+        }
+        let decay = 1.0 - 0.9 * f64::from(round) / f64::from(config.rounds);
+        let transitions = relabel(inputs, config.episodes_per_round, &mut rng);
+        let targets = targets(network, &target, &transitions, device)?;
+        let rows: Vec<usize> = (0..transitions.steps.len()).collect();
+        for chunk in rows.chunks(config.minibatch_size) {
+            let allowed = transitions.steps.allowed_of(chunk, device)?;
+            let logits = network.logits(&transitions.steps.features_of(chunk, device)?)?;
+            let taken = chosen_log_probs(&logits, &transitions.steps.actions_of(chunk, device)?)?;
+            let error = half_squared_error(&taken, &gather(&targets, chunk, device)?)?;
+            let optimism = (masked_logits(&logits, &allowed)?.log_sum_exp(D::Minus1)? - &taken)?.mean_all()?;
+            let loss = (error + (optimism * config.conservatism)?)?;
+            let value = loss.to_scalar::<f32>()?;
+            if !value.is_finite() {
+                let policy = "q-learning".to_owned();
+                return Err(TrainError::Diverged { policy, iteration: round, quantity: "loss", value });
+            }
+            optimizer.update(&loss.backward()?, config.learning_rate * decay)?;
+        }
+    }
+    Ok(())
+}
+
+/// Draws logged episodes, and for each an operating point at which it could have been played.
+fn relabel(inputs: &QInputs<'_>, n_episodes: usize, rng: &mut Pcg64Mcg) -> Transitions {
+    let mut transitions = Transitions {
+        steps: StepRows::new(inputs.features.n_features(), inputs.features.n_models),
+        rewards: Vec::new(),
+        goes_on: Vec::new(),
+    };
+    for _ in 0..n_episodes {
+        let episode = &inputs.episodes[rng.random_range(0..inputs.episodes.len())];
+        let point = hindsight(inputs, episode, rng);
+        let rows = replay(episode, point, inputs.pool, inputs.features);
+        let n_rows = rows.len();
+        for (position, step) in episode.steps.iter().take(n_rows).enumerate() {
+            let is_last = position + 1 == n_rows;
+            let outcome = if is_last { inputs.objective.value(episode.is_success, episode.score) } else { 0.0 };
+            transitions.rewards.push(outcome - point.lambda * cost_in_spreads(step.turn.cost, &inputs.costs));
+            transitions.goes_on.push(!is_last);
+        }
+        transitions.steps.extend(&rows);
+    }
+    transitions
+}
+
+/// An operating point whose cap the episode keeps.
+fn hindsight(inputs: &QInputs<'_>, episode: &Episode, rng: &mut Pcg64Mcg) -> OperatingPoint {
+    let point = inputs.conditions.draw(inputs.costs.high, rng);
+    let budget = match point.budget {
+        Budget::Unlimited => Budget::Unlimited,
+        Budget::LargeCalls(spare) => Budget::LargeCalls(episode.n_calls(inputs.pool.large()) + spare - 1),
+        Budget::Usd(spare) => Budget::Usd(episode.total_cost() + spare),
+    };
+    OperatingPoint { lambda: point.lambda, budget }
+}
+
+/// `r + max Q(s', a)`: the action by the network in training, its value by the target network.
+///
+/// # Shapes
+/// Returns `[n_rows]`.
+fn targets(
+    network: &RouterNetwork,
+    target: &RouterNetwork,
+    transitions: &Transitions,
+    device: &Device,
+) -> Result<Vec<f32>, TrainError> {
+    let n_rows = transitions.steps.len();
+    let rows: Vec<usize> = (0..n_rows).collect();
+    let features = transitions.steps.features_of(&rows, device)?;
+    let allowed = transitions.steps.allowed_of(&rows, device)?;
+    let best = masked_logits(&network.logits(&features)?, &allowed)?.argmax(D::Minus1)?;
+    let values: Vec<f32> = chosen_log_probs(&target.logits(&features)?, &best)?.to_vec1()?;
+    let target_of = |row: usize| {
+        let next = if transitions.goes_on[row] { values[row + 1] } else { 0.0 };
+        transitions.rewards[row] + next
+    };
+    Ok(rows.into_iter().map(target_of).collect())
+}
