@@ -170,3 +170,112 @@ fn targets(
     };
     Ok(rows.into_iter().map(target_of).collect())
 }
+
+#[cfg(test)]
+mod tests {
+    use tollgate_policy::NetworkShape;
+    use tollgate_routing::{
+        CostSource, Ending, EpisodeId, Model, ModelIndex, NanoUsd, Observation, Prices, Provenance, Split, Step, Task,
+        TaskId, TokenUsage, Turn,
+    };
+
+    use super::*;
+
+    fn pool() -> ModelPool {
+        let model = |id, output| Model::new(id, Prices::per_million_usd(1.0, 1.0, 1.0, output).unwrap()).unwrap();
+        ModelPool::new(vec![model("small", 1.0), model("large", 2.0)]).unwrap()
+    }
+
+    /// An episode that called these models, each call at a cost of 10, in spreads of 20.
+    fn episode(actions: &[usize], is_success: bool) -> Episode {
+        let step = |&action: &usize| Step {
+            turn: Turn {
+                observation: Observation::default(),
+                action: ModelIndex::new(action),
+                completion: String::new(),
+                usage: TokenUsage::default(),
+                cost: NanoUsd::new(10),
+                latency_ms: 0,
+            },
+            log_prob: 0.0,
+            remaining: None,
+            reward: 0.0,
+            provenance: Provenance::Played,
+            cost_source: CostSource::Simulated,
+        };
+        Episode {
+            id: EpisodeId::new("e"),
+            task: Task {
+                id: TaskId::new("t"),
+                environment: "e".into(),
+                split: Split::Train,
+                seed: 0,
+                instruction: "".into(),
+                horizon: 30,
+                kind: None,
+                group: None,
+            },
+            policy_id: "sweep".into(),
+            seed: 0,
+            lambda: 0.0,
+            budget: Budget::Unlimited,
+            ending: Ending::Terminated,
+            is_success,
+            score: f32::from(u8::from(is_success)),
+            steps: actions.iter().map(step).collect(),
+        }
+    }
+
+    fn inputs<'a>(episodes: &'a [Episode], pool: &'a ModelPool, conditions: &'a ConditionConfig) -> QInputs<'a> {
+        QInputs {
+            episodes,
+            pool,
+            features: FeatureConfig::signals(2, 0, 20),
+            conditions,
+            objective: Objective::Success,
+            costs: BoundaryCosts { low: NanoUsd::new(10), high: NanoUsd::new(30) },
+        }
+    }
+
+    #[test]
+    fn every_step_of_a_relabelled_episode_was_possible_under_its_cap() {
+        let (pool, conditions) = (pool(), ConditionConfig::default());
+        let episodes = [episode(&[1, 1, 1, 0, 1], true)];
+        let transitions = relabel(&inputs(&episodes, &pool, &conditions), 200, &mut Pcg64Mcg::seed_from_u64(1));
+        assert_eq!(transitions.steps.len(), 200 * 5);
+        for (action, allowed) in transitions.steps.actions.iter().zip(&transitions.steps.allowed) {
+            assert!(allowed.allows(ModelIndex::new(*action as usize)));
+        }
+        assert_eq!(transitions.goes_on.iter().filter(|&&goes_on| !goes_on).count(), 200);
+    }
+
+    #[test]
+    fn an_episode_earns_its_outcome_once_and_pays_for_each_step() {
+        let pool = pool();
+        let conditions = ConditionConfig {
+            lambda_low: 0.5,
+            lambda_high: 0.5,
+            large_calls_share: 0.0,
+            usd_share: 0.0,
+            ..Default::default()
+        };
+        let episodes = [episode(&[0, 1], true)];
+        let transitions = relabel(&inputs(&episodes, &pool, &conditions), 1, &mut Pcg64Mcg::seed_from_u64(1));
+        assert_eq!(transitions.rewards, [-0.25, 0.75]);
+        assert_eq!(transitions.goes_on, [true, false]);
+    }
+
+    #[test]
+    fn targets_bootstrap_within_an_episode_only() {
+        let (pool, conditions) = (pool(), ConditionConfig::default());
+        let episodes = [episode(&[0, 1], false)];
+        let inputs = inputs(&episodes, &pool, &conditions);
+        let shape = NetworkShape { n_features: inputs.features.n_features(), n_hidden: 4, n_models: 2 };
+        let network = RouterNetwork::new(shape, 1, &Device::Cpu).unwrap();
+        let transitions = relabel(&inputs, 3, &mut Pcg64Mcg::seed_from_u64(1));
+        let found = targets(&network, &network, &transitions, &Device::Cpu).unwrap();
+        for (row, (&found, &reward)) in found.iter().zip(&transitions.rewards).enumerate() {
+            assert_eq!(found.to_bits() == reward.to_bits(), !transitions.goes_on[row], "row {row}");
+        }
+    }
+}
