@@ -30,8 +30,21 @@ pub struct FeatureConfig {
     /// in checkpoints from before there were any, leaves them out.
     #[serde(default)]
     pub verb_buckets: usize,
+    /// What the router is kept from seeing, for ablations.
+    #[serde(default)]
+    pub hidden: HiddenFeatures,
     /// Mean cost of an always-large episode: the scale of everything in dollars.
     pub cost_scale_nano_usd: u64,
+}
+
+/// What an ablation takes from the router. Hidden features are 0, so that the network keeps its shape.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct HiddenFeatures {
+    /// Whatever happened before this step, but for the number of steps and what they cost.
+    pub history: bool,
+    /// Which model has which prefix in its cache, and what that saves.
+    pub cache: bool,
 }
 
 /// Words of completions lose a fifth of their weight with every later turn.
@@ -56,6 +69,7 @@ impl FeatureConfig {
             completion_buckets: 64,
             history_buckets: 64,
             verb_buckets: 0,
+            hidden: HiddenFeatures { history: false, cache: false },
             cost_scale_nano_usd,
         }
     }
@@ -71,6 +85,7 @@ impl FeatureConfig {
             completion_buckets: 0,
             history_buckets: 0,
             verb_buckets: 0,
+            hidden: HiddenFeatures { history: false, cache: false },
             cost_scale_nano_usd,
         }
     }
@@ -205,6 +220,19 @@ impl RouterFeatures {
     /// Takes in the last of `turns`, which led to the observation `next_text`.
     fn follow(&mut self, turns: &[Turn], next_text: &str) {
         let turn = &turns[turns.len() - 1];
+        self.n_turns += 1;
+        self.spent += turn.cost;
+        if !self.config.hidden.cache {
+            self.models[turn.action.get()].warm_tokens = turn.usage.prompt_tokens();
+        }
+        if !self.config.hidden.history {
+            self.remember(turns, next_text);
+        }
+    }
+
+    /// Takes in what the last of `turns` says of the way so far.
+    fn remember(&mut self, turns: &[Turn], next_text: &str) {
+        let turn = &turns[turns.len() - 1];
         let has_failed = reports_failure(next_text);
         let completion = hash_text(&turn.completion);
         let has_repeated = completion == self.last_completion;
@@ -218,7 +246,6 @@ impl RouterFeatures {
         model.n_failures += u32::from(has_failed);
         model.failure_streak = if has_failed { model.failure_streak + 1 } else { 0 };
         model.output_tokens += turn.usage.output_tokens;
-        model.warm_tokens = turn.usage.prompt_tokens();
 
         self.in_hand = self.key_words.mentions(&turn.completion).found;
         self.mentioned |= self.in_hand;
@@ -226,7 +253,6 @@ impl RouterFeatures {
         self.n_failures += u32::from(has_failed);
         self.failure_streak = if has_failed { self.failure_streak + 1 } else { 0 };
         self.steps_since_failure = if has_failed { 0 } else { self.steps_since_failure + 1 };
-        self.spent += turn.cost;
         self.last_completion = completion;
         self.seen_observations.push(hash_text(&turn.observation.text));
         for value in &mut self.history {
@@ -237,7 +263,6 @@ impl RouterFeatures {
         if let Some(verb) = self.last_verb.filter(|_| !has_failed) {
             self.verbs[verb] += 1.0;
         }
-        self.n_turns += 1;
     }
 
     fn write_progress(&self, context: &RoutingContext<'_>, out: &mut Vec<f32>) {
@@ -272,7 +297,7 @@ impl RouterFeatures {
 
     fn write_models(&self, context: &RoutingContext<'_>, out: &mut Vec<f32>) {
         let before = out.len();
-        let last = context.turns.last().map(|turn| turn.action.get());
+        let last = self.last_turn(context).map(|turn| turn.action.get());
         let cost_per_step = self.config.cost_scale_nano_usd.max(1) as f32 / 30.0;
         for (index, model) in self.models.iter().enumerate() {
             let estimate = self.estimate_cost(context, index);
@@ -336,10 +361,15 @@ impl RouterFeatures {
         out.resize(start + self.config.observation_buckets + self.config.completion_buckets, 0.0);
         let (observation, completion) = out[start..].split_at_mut(self.config.observation_buckets);
         add_hashed_words(&context.observation.text, TEXT_SCALE, observation);
-        if let Some(turn) = context.turns.last() {
+        if let Some(turn) = self.last_turn(context) {
             add_hashed_words(&turn.completion, TEXT_SCALE, completion);
         }
         out.extend_from_slice(&self.history);
+    }
+
+    /// The step before, unless the history is hidden.
+    fn last_turn<'a>(&self, context: &RoutingContext<'a>) -> Option<&'a Turn> {
+        context.turns.last().filter(|_| !self.config.hidden.history)
     }
 
     fn write_verbs(&self, out: &mut Vec<f32>) {

@@ -24,6 +24,6 @@ mod text;
 
 pub use checkpoint::{CheckpointError, CheckpointSpec, FEATURE_VERSION, load_checkpoint, save_checkpoint};
 pub use decision::{DecisionNetwork, Scratch};
-pub use features::{FeatureConfig, RouterFeatures};
+pub use features::{FeatureConfig, HiddenFeatures, RouterFeatures};
 pub use learned::{Choice, LearnedPolicy};
 pub use network::{Critique, NetworkShape, RouterNetwork};
