@@ -1,6 +1,7 @@
 //! The settings of training. Defaults are those of docs/method.md, with their evidence.
 
 use serde::{Deserialize, Serialize};
+use tollgate_policy::HiddenFeatures;
 
 use crate::{Bonus, ConditionConfig, CostNormalisation, QLearningConfig, TrainError};
 
@@ -22,6 +23,8 @@ pub enum Variant {
     QLearning,
     /// The same without the conservative penalty: fitted Q iteration.
     FittedQ,
+    /// A greedy one-step value router: what the logs say of an action here, and what this one step costs.
+    StepValue,
     /// A static router: one decision per task, by the expected gain.
     Static,
     /// BoPO from random weights instead of synthesized examples.
@@ -32,11 +35,17 @@ pub enum Variant {
     BopoNoHardBonus,
     /// BoPO at one `lambda`, without caps, blind to the operating point.
     BopoNoConditioning,
+    /// BoPO that sees the current observation, not what led to it.
+    BopoNoHistory,
+    /// BoPO that reads no words.
+    BopoNoText,
+    /// BoPO that takes every prompt for cold.
+    BopoNoCachePrice,
 }
 
 impl Variant {
     /// Every variant.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 16] = [
         Self::Bopo,
         Self::Sft,
         Self::Grpo,
@@ -44,11 +53,15 @@ impl Variant {
         Self::Ppo,
         Self::QLearning,
         Self::FittedQ,
+        Self::StepValue,
         Self::Static,
         Self::BopoNoSynthesis,
         Self::BopoNoReference,
         Self::BopoNoHardBonus,
         Self::BopoNoConditioning,
+        Self::BopoNoHistory,
+        Self::BopoNoText,
+        Self::BopoNoCachePrice,
     ];
 
     /// What a run trains by default: our method, the rivals that it is most often compared with, and the ablations.
@@ -66,7 +79,13 @@ impl Variant {
     /// Whether it learns from all logged episodes; the others look at the probes and at what is imitated.
     #[must_use]
     pub const fn reads_every_episode(self) -> bool {
-        matches!(self, Self::QLearning | Self::FittedQ)
+        self.is_value_based()
+    }
+
+    /// Whether it learns values of actions from logs alone.
+    #[must_use]
+    pub const fn is_value_based(self) -> bool {
+        matches!(self, Self::QLearning | Self::FittedQ | Self::StepValue)
     }
 
     /// The name in files, which is also the policy's id.
@@ -80,11 +99,15 @@ impl Variant {
             Self::Ppo => "ppo",
             Self::QLearning => "q-learning",
             Self::FittedQ => "fitted-q",
+            Self::StepValue => "step-value",
             Self::Static => "static",
             Self::BopoNoSynthesis => "bopo-no-synthesis",
             Self::BopoNoReference => "bopo-no-reference",
             Self::BopoNoHardBonus => "bopo-no-hard-bonus",
             Self::BopoNoConditioning => "bopo-no-conditioning",
+            Self::BopoNoHistory => "bopo-no-history",
+            Self::BopoNoText => "bopo-no-text",
+            Self::BopoNoCachePrice => "bopo-no-cache-price",
         }
     }
 }
@@ -202,6 +225,8 @@ pub struct TrainConfig {
     /// Buckets for the first words of completions: what kind of step it was. Few numbers that hold on tasks never seen, where words
     /// would be learnt by heart.
     pub verb_buckets: usize,
+    /// What the router is kept from seeing.
+    pub hidden: HiddenFeatures,
     /// The warm start.
     pub sft: SftConfig,
     /// The optimization.
@@ -218,6 +243,7 @@ impl Default for TrainConfig {
             n_hidden: 128,
             text_buckets: 320,
             verb_buckets: 0,
+            hidden: HiddenFeatures::default(),
             sft: SftConfig::default(),
             bopo: BopoConfig::default(),
             q_learning: QLearningConfig::default(),
@@ -315,9 +341,19 @@ impl TrainConfig {
                 self.bopo.bonus.hard = 0.0;
             }
             Variant::FittedQ => self.q_learning.conservatism = 0.0,
+            Variant::StepValue => {
+                self.q_learning.conservatism = 0.0;
+                self.q_learning.looks_ahead = false;
+            }
             Variant::BopoNoSynthesis => self.sft.epochs = 0,
             Variant::BopoNoReference => self.bopo.reference_share = 0.0,
             Variant::BopoNoHardBonus => self.bopo.bonus.hard = 0.0,
+            Variant::BopoNoHistory => self.hidden.history = true,
+            Variant::BopoNoCachePrice => self.hidden.cache = true,
+            Variant::BopoNoText => {
+                self.text_buckets = 0;
+                self.verb_buckets = 0;
+            }
         }
         self
     }

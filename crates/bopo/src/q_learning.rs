@@ -1,6 +1,6 @@
 //! Offline Q-learning, a rival: it learns from logged episodes alone and never acts while it trains.
 //!
-//! After SeqRoute (arXiv 2605.25424): the budget is part of the state, and each logged episode is relabelled in hindsight
+//! After `SeqRoute` (arXiv 2605.25424): the budget is part of the state, and each logged episode is relabelled in hindsight
 //! with operating points at which it could have been played. `lambda` is part of the state as well, so one network is swept
 //! over all of them. The targets are those of double Q-learning (van Hasselt et al., arXiv 1509.06461); the conservative
 //! penalty is that of CQL(H) (Kumar et al., arXiv 2006.04779, equation 4). Without the penalty it is fitted Q iteration.
@@ -38,6 +38,9 @@ pub struct QLearningConfig {
     pub target_every: u32,
     /// Weight of the conservative penalty; 0 for fitted Q iteration.
     pub conservatism: f64,
+    /// Whether an action is worth what the best actions after it bring. If not, it is worth what its episode came to, less
+    /// the cost of this one step: a greedy router, as the trained baseline of `TwinRouterBench` (there a logistic regression).
+    pub looks_ahead: bool,
 }
 
 impl Default for QLearningConfig {
@@ -50,6 +53,7 @@ impl Default for QLearningConfig {
             weight_decay: 1e-4,
             target_every: 20,
             conservatism: 0.1,
+            looks_ahead: true,
         }
     }
 }
@@ -70,6 +74,8 @@ struct Transitions {
     steps: StepRows,
     /// `[n_rows]`: what the step earned, the outcome included in an episode's last step.
     rewards: Vec<f32>,
+    /// `[n_rows]`: what the episode came to, less `lambda` times the cost of this one step.
+    greedy: Vec<f32>,
     /// `[n_rows]`: whether the episode goes on.
     goes_on: Vec<bool>,
 }
@@ -94,7 +100,11 @@ pub(crate) fn train_q(
         }
         let decay = 1.0 - 0.9 * f64::from(round) / f64::from(config.rounds);
         let transitions = relabel(inputs, config.episodes_per_round, &mut rng);
-        let targets = targets(network, &target, &transitions, device)?;
+        let targets = if config.looks_ahead {
+            targets(network, &target, &transitions, device)?
+        } else {
+            transitions.greedy.clone()
+        };
         let rows: Vec<usize> = (0..transitions.steps.len()).collect();
         for chunk in rows.chunks(config.minibatch_size) {
             let allowed = transitions.steps.allowed_of(chunk, device)?;
@@ -119,6 +129,7 @@ fn relabel(inputs: &QInputs<'_>, n_episodes: usize, rng: &mut Pcg64Mcg) -> Trans
     let mut transitions = Transitions {
         steps: StepRows::new(inputs.features.n_features(), inputs.features.n_models),
         rewards: Vec::new(),
+        greedy: Vec::new(),
         goes_on: Vec::new(),
     };
     for _ in 0..n_episodes {
@@ -128,8 +139,10 @@ fn relabel(inputs: &QInputs<'_>, n_episodes: usize, rng: &mut Pcg64Mcg) -> Trans
         let n_rows = rows.len();
         for (position, step) in episode.steps.iter().take(n_rows).enumerate() {
             let is_last = position + 1 == n_rows;
-            let outcome = if is_last { inputs.objective.value(episode.is_success, episode.score) } else { 0.0 };
-            transitions.rewards.push(outcome - point.lambda * cost_in_spreads(step.turn.cost, &inputs.costs));
+            let outcome = inputs.objective.value(episode.is_success, episode.score);
+            let cost = point.lambda * cost_in_spreads(step.turn.cost, &inputs.costs);
+            transitions.rewards.push(if is_last { outcome - cost } else { -cost });
+            transitions.greedy.push(outcome - cost);
             transitions.goes_on.push(!is_last);
         }
         transitions.steps.extend(&rows);
@@ -262,6 +275,7 @@ mod tests {
         let episodes = [episode(&[0, 1], true)];
         let transitions = relabel(&inputs(&episodes, &pool, &conditions), 1, &mut Pcg64Mcg::seed_from_u64(1));
         assert_eq!(transitions.rewards, [-0.25, 0.75]);
+        assert_eq!(transitions.greedy, [0.75, 0.75]);
         assert_eq!(transitions.goes_on, [true, false]);
     }
 

@@ -72,7 +72,7 @@ pub fn train(
             setup.train_static(&network, device)?;
             Vec::new()
         }
-        Variant::QLearning | Variant::FittedQ => {
+        variant if variant.is_value_based() => {
             setup.train_q(&network, device)?;
             Vec::new()
         }
@@ -243,6 +243,7 @@ fn feature_config(config: &TrainConfig, n_models: usize, n_signals: usize, cost_
         completion_buckets: part,
         history_buckets: part,
         verb_buckets: config.verb_buckets,
+        hidden: config.hidden,
         cost_scale_nano_usd,
     }
 }

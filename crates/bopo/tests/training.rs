@@ -110,7 +110,7 @@ fn every_variant_trains_and_leaves_nothing_but_its_checkpoint() {
         let trained = train_in(directory.path(), &arena, &collected, &config(), variant).unwrap();
         assert_eq!(trained.spec.policy_id, variant.as_str());
         assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 2, "{}", variant.as_str());
-        let is_offline = matches!(variant, Variant::Sft | Variant::Static | Variant::QLearning | Variant::FittedQ);
+        let is_offline = variant.is_value_based() || matches!(variant, Variant::Sft | Variant::Static);
         let n_iterations = if is_offline { 0 } else { 5 };
         assert_eq!(trained.log.len(), n_iterations, "{}", variant.as_str());
     }
