@@ -146,13 +146,13 @@ impl PlacedFamily {
 }
 
 /// A family's points on all tasks and in each resample.
-struct SampledFamily {
+pub(crate) struct SampledFamily {
     on_all_tasks: PlacedFamily,
     in_each: Vec<PlacedFamily>,
 }
 
 impl SampledFamily {
-    fn new(
+    pub(crate) fn new(
         groups: &[&OutcomeGroup],
         boundaries: &Boundaries<'_>,
         resamples: &Resamples,
@@ -179,6 +179,11 @@ impl SampledFamily {
             })
             .collect();
         Ok(Self { on_all_tasks, in_each })
+    }
+
+    /// The area on all tasks and in each resample.
+    pub(crate) fn areas(&self) -> (f64, Vec<f64>) {
+        (self.on_all_tasks.area(), self.in_each.iter().map(PlacedFamily::area).collect())
     }
 
     fn estimate(&self, resamples: &Resamples, figure: impl Fn(&PlacedFamily) -> f64) -> Estimate {

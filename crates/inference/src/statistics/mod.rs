@@ -5,6 +5,7 @@ mod frontier;
 mod hull;
 mod operating_point;
 mod outcomes;
+mod runs;
 mod summary;
 #[cfg(test)]
 mod test_outcomes;
@@ -16,4 +17,5 @@ pub use operating_point::{
     OperatingPoint, OperatingPointRule, RelativeToLarge, choose_operating_point, relative_to_large,
 };
 pub use outcomes::{Boundaries, Metric, OutcomeGroup, OutcomeTable};
+pub use runs::{RunFigure, RunResamples};
 pub use summary::{Summary, paired_difference, summarize};
