@@ -17,9 +17,10 @@ use crate::output;
 /// Runs the command.
 pub(crate) fn run(args: &TasksArgs) -> anyhow::Result<()> {
     let suite = args.suite.as_deref().map_or(Ok(Suite::External), Suite::parse)?;
-    let tasks = match &args.from {
-        Some(from) => described_tasks::read(from)?,
-        None => generate(suite, args.seed, args.counts.as_deref(), args.config.as_deref())?,
+    let tasks = match (&args.from, args.hard_share) {
+        (Some(from), _) => described_tasks::read(from)?,
+        (None, Some(share)) => of_share(suite, args.seed, args.counts.as_deref(), share)?,
+        (None, None) => generate(suite, args.seed, args.counts.as_deref(), args.config.as_deref())?,
     };
     let path = match args.out.extension() {
         Some(extension) if extension == "parquet" => args.out.clone(),
@@ -40,17 +41,7 @@ fn generate(suite: Suite, seed: u64, counts: Option<&[u32]>, config: Option<&Pat
             };
             household::generate_tasks(seed, counts).or_bad_input()
         }
-        Suite::SkillChain => {
-            let counts = match counts {
-                Some(&[train, validation, test]) => skill_chain::TaskCounts {
-                    train: train as usize,
-                    validation: validation as usize,
-                    test: test as usize,
-                },
-                _ => skill_chain::TaskCounts::default(),
-            };
-            Ok(skill_chain::generate_tasks(seed, counts))
-        }
+        Suite::SkillChain => Ok(skill_chain::generate_tasks(seed, chain_counts(counts))),
         Suite::External => described_tasks::ask(config),
         Suite::Replay => Err(bad_input(
             "the tasks of suite `replay` are those of its logs\nhint: `tollgate import` writes them beside the episodes",
@@ -70,6 +61,25 @@ fn generate(suite: Suite, seed: u64, counts: Option<&[u32]>, config: Option<&Pat
             let world = scienceworld::ScienceWorld::new(config.settings()).or_bad_input()?;
             scienceworld::generate_tasks(&world, seed, counts).or_bad_input()
         }
+    }
+}
+
+fn of_share(suite: Suite, seed: u64, counts: Option<&[u32]>, hard_share: f64) -> anyhow::Result<Vec<TaskRow>> {
+    if suite != Suite::SkillChain || !(0.0..=1.0).contains(&hard_share) {
+        return Err(bad_input(format!(
+            "--hard-share is {hard_share} for suite `{}`, expected 0 to 1 for suite `skill-chain`",
+            suite.as_str()
+        )));
+    }
+    Ok(skill_chain::generate_tasks_of_share(seed, chain_counts(counts), hard_share))
+}
+
+fn chain_counts(counts: Option<&[u32]>) -> skill_chain::TaskCounts {
+    match counts {
+        Some(&[train, validation, test]) => {
+            skill_chain::TaskCounts { train: train as usize, validation: validation as usize, test: test as usize }
+        }
+        _ => skill_chain::TaskCounts::default(),
     }
 }
 

@@ -136,6 +136,27 @@ pub fn generate_tasks(seed: u64, counts: TaskCounts) -> Vec<Task> {
     tasks
 }
 
+/// As [`generate_tasks`], with another share of tasks that are not easy, 0 to 1; among those, harder and impossible ones are as
+/// frequent as ever. What is played stays the same: only which seeds are in the set differs.
+#[must_use]
+pub fn generate_tasks_of_share(seed: u64, counts: TaskCounts, hard_share: f64) -> Vec<Task> {
+    let mut tasks = generate_tasks(seed, counts);
+    for (position, task) in tasks.iter_mut().enumerate() {
+        let is_easy = uniform(task.seed, SHARE_STREAM) >= hard_share;
+        let candidates = (0..).map(|attempt| derive_seed(task.seed, SHARE_STREAM + attempt));
+        let seed = candidates.into_iter().find(|&seed| (Chain::from_seed(seed).kind() == TaskKind::Easy) == is_easy);
+        let name = format!("{}-mix-{position:04}", task.split.as_str());
+        *task = Task {
+            id: TaskId::new(&format!("skill-chain-{name}")),
+            ..self::task(task.split, position, seed.unwrap_or(task.seed))
+        };
+    }
+    tasks
+}
+
+/// Keeps the draws of a share apart from those of a chain.
+const SHARE_STREAM: u64 = 0x5348;
+
 fn task(split: Split, position: usize, seed: u64) -> Task {
     let chain = Chain::from_seed(seed);
     let mut instruction = format!("Solve a chain of {} subgoals in their order. They look like skills", chain.len);
@@ -177,6 +198,16 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
+
+    #[test]
+    fn a_share_of_hard_tasks_is_kept() {
+        let counts = TaskCounts { train: 2_000, validation: 1, test: 1 };
+        for hard_share in [0.0, 0.3, 1.0] {
+            let tasks = generate_tasks_of_share(1, counts, hard_share);
+            let n_hard = tasks.iter().filter(|task| Chain::from_seed(task.seed).kind() != TaskKind::Easy).count();
+            assert!((n_hard as f64 / 2_002.0 - hard_share).abs() < 0.03, "{n_hard} of 2,002 for {hard_share}");
+        }
+    }
 
     #[test]
     fn splits_share_no_task_and_do_not_depend_on_each_other() {

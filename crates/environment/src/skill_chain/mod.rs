@@ -24,7 +24,7 @@ mod world;
 
 pub use arena::{SkillChainArena, SkillChainModels};
 pub use belief::{BeliefPlanner, BeliefPolicy};
-pub use chain::{Chain, Subgoal, TaskCounts, TaskKind, generate_tasks};
+pub use chain::{Chain, Subgoal, TaskCounts, TaskKind, generate_tasks, generate_tasks_of_share};
 pub use heuristic::CueHeuristic;
 pub use references::{CostScale, CostWeighting, ReferencePoint, References};
 pub use rules::{ENVIRONMENT, HORIZON, MAX_SUBGOALS, MIN_SUBGOALS, N_CUES, N_SKILLS, NANO_USD_PER_UNIT};
