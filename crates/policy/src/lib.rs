@@ -17,6 +17,7 @@
 
 mod checkpoint;
 mod decision;
+mod feature_config;
 mod features;
 mod learned;
 mod network;
@@ -24,6 +25,7 @@ mod text;
 
 pub use checkpoint::{CheckpointError, CheckpointSpec, FEATURE_VERSION, load_checkpoint, save_checkpoint};
 pub use decision::{DecisionNetwork, Scratch};
-pub use features::{FeatureConfig, HiddenFeatures, RouterFeatures};
+pub use feature_config::{FeatureConfig, HiddenFeatures};
+pub use features::RouterFeatures;
 pub use learned::{Choice, LearnedPolicy};
 pub use network::{Critique, NetworkShape, RouterNetwork};
