@@ -85,6 +85,42 @@ fn a_small_run_publishes_every_slot_and_violates_no_budget() {
 }
 
 #[test]
+fn a_study_writes_every_figure_with_its_interval_and_twice_the_same() {
+    let dir = tempfile::tempdir().unwrap();
+    let study = |out: &Path| {
+        let mut command = Command::new(tollgate());
+        command.arg("study").arg("--config").arg(small()).arg("--run-dir").arg(shared_run()).arg("--out").arg(out);
+        run(command.current_dir(root())).expect(0, &[]);
+        fs::read_to_string(out.join("README.md")).unwrap()
+    };
+    let page = study(&dir.path().join("one"));
+    assert_eq!(page, study(&dir.path().join("two")));
+    for piece in
+        ["## Frontier", "## Operating points", "## Success less", "## Success under a hard cap", "0 passed their cap"]
+    {
+        assert!(page.contains(piece), "{piece}\n{page}");
+    }
+    // Value, then its interval.
+    let area = page.lines().find(|line| line.starts_with("| cascade |")).unwrap();
+    assert!(area.matches('(').count() == 2 && area.matches(", ").count() == 2, "{area}");
+    assert!(dir.path().join("one/frontier.svg").is_file() && dir.path().join("one/caps.svg").is_file());
+}
+
+#[test]
+fn a_grid_of_runs_becomes_a_table_of_where_training_collapses() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut command = Command::new(tollgate());
+    let cell = |lambda: f64| format!("{lambda}:0.65:{}", shared_run().display());
+    command.arg("collapse").args(["--cell", &cell(0.1), "--cell", &cell(1.0)]).arg("--out").arg(dir.path());
+    run(&mut command).expect(0, &[]);
+    let page = fs::read_to_string(dir.path().join("README.md")).unwrap();
+    let cells: Vec<&str> = page.lines().filter(|line| line.starts_with("| 0.65 |")).collect();
+    assert_eq!(cells.len(), 2, "{page}");
+    // At a weight of 1 always-large is not worth its price.
+    assert!(cells[0].contains('●') && !cells[1].contains('●') && cells[1].contains("of 1 |"), "{page}");
+}
+
+#[test]
 fn a_second_run_skips_all() {
     let dir = copy_of_shared_run(&ALL);
     run(&mut pipeline(&small(), dir.path(), &[])).expect(0, &[]);

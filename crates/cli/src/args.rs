@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::commands::collapse::GridCell;
 use clap::{ArgGroup, Args, Parser, Subcommand};
 use tollgate_contract::{ArtifactKind, ProductKind};
 
@@ -69,6 +70,10 @@ pub(crate) enum Command {
     Prices(PricesArgs),
     /// Measure whether the simulated models behave as real logs do.
     Calibrate(CalibrateArgs),
+    /// Write a finished run as a document: every policy with intervals over tasks and training runs.
+    Study(StudyArgs),
+    /// Write finished runs at several weights of the cost and shares of hard tasks as one table of where training collapses.
+    Collapse(CollapseArgs),
     /// Show an artifact: schema, footer keys and first rows.
     Inspect(InspectArgs),
     /// Measure the hot paths: environment steps, decisions, training steps.
@@ -263,6 +268,9 @@ pub(crate) struct TasksArgs {
     /// Number of train, validation and test tasks; of each task type in `scienceworld`. Default: the suite's own.
     #[arg(long, num_args = 3, value_names = ["TRAIN", "VALIDATION", "TEST"])]
     pub(crate) counts: Option<Vec<u32>>,
+    /// Share of the tasks that are not easy, 0 to 1, in suite `skill-chain`. Default: the suite's own, 0.65.
+    #[arg(long, value_name = "SHARE")]
+    pub(crate) hard_share: Option<f64>,
 }
 
 /// Flags of `environment`.
@@ -377,6 +385,37 @@ pub(crate) struct CalibrateArgs {
     /// As JSON, for programs.
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// Flags of `study`.
+#[derive(Debug, Args)]
+pub(crate) struct StudyArgs {
+    /// Config of the run.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: PathBuf,
+    /// Directory of the run.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) run_dir: PathBuf,
+    /// Directory to write README.md and its plots into.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: PathBuf,
+    /// The command that the document names as the one that makes it. Default: this one.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) command: Option<String>,
+}
+
+/// Flags of `collapse`.
+#[derive(Debug, Args)]
+pub(crate) struct CollapseArgs {
+    /// A finished run and its place in the grid, as `LAMBDA:HARD_SHARE:RUN_DIR`.
+    #[arg(long = "cell", value_name = "CELL", required = true)]
+    pub(crate) cells: Vec<GridCell>,
+    /// Directory to write README.md into.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: PathBuf,
+    /// The command that the document names as the one that makes it.
+    #[arg(long, value_name = "TEXT", default_value = "tollgate collapse")]
+    pub(crate) command: String,
 }
 
 /// Flags of `inspect`.

@@ -99,7 +99,17 @@ impl Evaluations {
 
     /// The figures of one split, task by task.
     pub(crate) fn table(&self, split: Split) -> anyhow::Result<OutcomeTable> {
-        let of_split = self.episodes.iter().filter(|episode| episode.split == split);
+        self.aggregate(split, |_| true)
+    }
+
+    /// The same with the policies of one training run, and those that were not trained.
+    pub(crate) fn table_of_run(&self, split: Split, train_seed: Option<u64>) -> anyhow::Result<OutcomeTable> {
+        self.aggregate(split, |cell| cell.train_seed.is_none() || cell.train_seed == train_seed)
+    }
+
+    fn aggregate(&self, split: Split, is_taken: impl Fn(&Cell) -> bool) -> anyhow::Result<OutcomeTable> {
+        let is_taken = |episode: &&Evaluated| episode.split == split && is_taken(&self.cells[episode.cell_idx]);
+        let of_split = self.episodes.iter().filter(is_taken);
         let rows = of_split.map(|episode| (&self.cells[episode.cell_idx], &episode.task_id, &episode.outcome));
         OutcomeTable::aggregate(self.objective, rows)
             .map_err(|error| anyhow::Error::new(error).context(format!("evaluations of split `{}`", split.as_str())))

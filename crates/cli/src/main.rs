@@ -19,6 +19,7 @@ mod replay_logs;
 mod report;
 mod stage_call;
 mod stages;
+mod study;
 mod summary;
 mod validation;
 
@@ -66,6 +67,8 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Import(args) => commands::import::run(&args),
         Command::Prices(args) => commands::prices::run(&args),
         Command::Calibrate(args) => commands::calibrate::run(&args),
+        Command::Study(args) => commands::study::run(&args),
+        Command::Collapse(args) => commands::collapse::run(&args),
         Command::Inspect(args) => commands::inspect::run(&args),
         Command::Bench(args) => commands::bench::run(&args),
     }

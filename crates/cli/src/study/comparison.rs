@@ -1,0 +1,249 @@
+//! The figures of a comparison.
+
+use std::sync::Arc;
+
+use tollgate_inference::{
+    Boundaries, Estimate, InferenceError, Metric, OperatingPointRule, OutcomeGroup, OutcomeTable, RunFigure,
+    RunResamples, choose_operating_point,
+};
+use tollgate_routing::{Budget, Split};
+
+use crate::failure::OrBadInput;
+use crate::figures::{Evaluations, looks_at_lambda};
+
+/// The family that every other one is compared with.
+const MAIN: &str = "bopo";
+
+/// Keeps the resamples of a study apart from those of a report.
+const STUDY_SEED: u64 = 0x53_54_55_44_59;
+
+/// Shares of always-large's success that operating points have to keep.
+const SHARES: [f64; 3] = [0.99, 0.97, 0.95];
+
+/// All policies on one split: a table per training run. Policies that were not trained are the same in every run.
+pub(crate) struct Comparison {
+    runs: Vec<Run>,
+    resamples: RunResamples,
+    families: Vec<Arc<str>>,
+}
+
+struct Run {
+    /// The split that is reported.
+    test: OutcomeTable,
+    /// What settings are picked on.
+    validation: OutcomeTable,
+}
+
+/// One line of a table: a family, its figure in every column, and by how much the main family is ahead of it.
+#[derive(Debug, Clone)]
+pub(crate) struct Line {
+    pub(crate) family: Arc<str>,
+    /// `None` where the family does not play.
+    pub(crate) figures: Vec<Option<Estimate>>,
+    pub(crate) main_less_this: Vec<Option<Estimate>>,
+}
+
+/// What a family keeps of always-large's success, and for how much of its cost, at the points picked for [`SHARES`].
+#[derive(Debug, Clone)]
+pub(crate) struct OperatingPoints {
+    pub(crate) family: Arc<str>,
+    /// Per share that was asked for: of always-large's success, of its cost, on the reported split.
+    pub(crate) points: Vec<(f64, Estimate, Estimate)>,
+}
+
+impl Comparison {
+    /// The policies of `evaluations` on `split`.
+    pub(crate) fn new(
+        evaluations: &Evaluations,
+        split: Split,
+        n_resamples: u32,
+        confidence: f64,
+    ) -> anyhow::Result<Self> {
+        let seeds = evaluations.train_seeds();
+        let seeds: Vec<Option<u64>> = if seeds.is_empty() { vec![None] } else { seeds.into_iter().map(Some).collect() };
+        let run = |&seed: &Option<u64>| {
+            let test = evaluations.table_of_run(split, seed)?;
+            Ok(Run { test, validation: evaluations.table_of_run(Split::Validation, seed)? })
+        };
+        let runs: Vec<Run> = seeds.iter().map(run).collect::<anyhow::Result<_>>()?;
+        let n_tasks = runs[0].test.tasks().len();
+        let resamples =
+            RunResamples::draw(n_tasks, runs.len(), n_resamples as usize, confidence, STUDY_SEED).or_bad_input()?;
+        let families = runs[0].test.families();
+        Ok(Self { runs, resamples, families })
+    }
+
+    /// Tasks of the split.
+    pub(crate) fn n_tasks(&self) -> usize {
+        self.resamples.tasks().n_tasks()
+    }
+
+    /// Training runs.
+    pub(crate) fn n_runs(&self) -> usize {
+        self.runs.len()
+    }
+
+    /// Weights of the cost that policies were asked for without a cap, ascending.
+    pub(crate) fn lambdas(&self) -> Vec<f32> {
+        let main = self.runs[0].test.family(MAIN);
+        let uncapped = main.iter().filter(|group| group.budget == Budget::Unlimited);
+        let mut lambdas: Vec<f32> = uncapped.map(|group| group.lambda).collect();
+        lambdas.sort_by(f32::total_cmp);
+        lambdas
+    }
+
+    /// The caps that the main family was played under.
+    pub(crate) fn caps(&self) -> Vec<Budget> {
+        let main = self.runs[0].test.family(MAIN);
+        main.iter().map(|group| group.budget).filter(|budget| *budget != Budget::Unlimited).collect()
+    }
+
+    /// `frontier_area` of every family.
+    pub(crate) fn areas(&self) -> anyhow::Result<Vec<Line>> {
+        self.lines(1, |run, family, _| {
+            let groups = run.test.family(family);
+            Ok(Some(self.resamples.area(&groups, &run.test.boundaries()?)?))
+        })
+    }
+
+    /// Success less the weighted cost, `V - lambda (C - C_small) / (C_large - C_small)` on mean costs, at every `lambda` without a cap.
+    pub(crate) fn objectives(&self, lambdas: &[f32]) -> anyhow::Result<Vec<Line>> {
+        self.lines(lambdas.len(), |run, family, column| {
+            let lambda = lambdas[column];
+            let groups = run.validation.family(family);
+            let is_conditioned = looks_at_lambda(&groups);
+            let candidates = groups.into_iter().filter(|group| {
+                group.budget == Budget::Unlimited && (!is_conditioned || group.lambda.to_bits() == lambda.to_bits())
+            });
+            let boundaries = run.validation.boundaries()?;
+            let Some(group) = run.picked(candidates, |group| objective(group, &boundaries, lambda)) else {
+                return Ok(None);
+            };
+            let boundaries = run.test.boundaries()?;
+            let cost = |group: &OutcomeGroup| self.resamples.mean(group, Metric::CostUsd);
+            let small = cost(boundaries.small())?;
+            let spread = cost(boundaries.large())?.with(&small, |large, small| large - small);
+            let share = cost(group)?.with(&small, |own, small| own - small).with(&spread, |own, spread| own / spread);
+            let value = self.resamples.mean(group, Metric::Value)?;
+            Ok(Some(value.with(&share, |value, share| value - f64::from(lambda) * share)))
+        })
+    }
+
+    /// Success under every cap.
+    pub(crate) fn under_caps(&self, caps: &[Budget]) -> anyhow::Result<Vec<Line>> {
+        self.lines(caps.len(), |run, family, column| {
+            let groups = run.validation.family(family);
+            let candidates = groups.into_iter().filter(|group| group.budget == caps[column]);
+            let group = run.picked(candidates, |group| group.mean(Metric::Value));
+            group.map(|group| self.resamples.mean(group, Metric::Value)).transpose()
+        })
+    }
+
+    /// The cheapest points that keep a share of always-large's success on the validation tasks.
+    pub(crate) fn operating_points(&self) -> anyhow::Result<Vec<OperatingPoints>> {
+        let points = |family: &Arc<str>| -> Result<Option<OperatingPoints>, InferenceError> {
+            let mut points = Vec::new();
+            for share in SHARES {
+                let mut figures: [Vec<RunFigure>; 2] = [Vec::new(), Vec::new()];
+                for run in &self.runs {
+                    let Some(ratios) = self.relative_to_large(run, family, share)? else { return Ok(None) };
+                    for (figures, ratio) in figures.iter_mut().zip(ratios) {
+                        figures.push(ratio);
+                    }
+                }
+                let [success, cost] = figures;
+                points.push((share, self.resamples.estimate(&success)?, self.resamples.estimate(&cost)?));
+            }
+            Ok(Some(OperatingPoints { family: family.clone(), points }))
+        };
+        let of_families: Result<Vec<_>, _> = self.families.iter().map(points).collect();
+        Ok(of_families.or_bad_input()?.into_iter().flatten().collect())
+    }
+
+    /// Success and cost over always-large's, at the point of `family` that the validation tasks pick.
+    fn relative_to_large(&self, run: &Run, family: &str, share: f64) -> Result<Option<[RunFigure; 2]>, InferenceError> {
+        let mut candidates = run.validation.family(family);
+        candidates.retain(|group| group.budget == Budget::Unlimited);
+        if candidates.is_empty() {
+            return Ok(None);
+        }
+        let rule = OperatingPointRule { success_share: share, ..OperatingPointRule::default() };
+        let chosen = choose_operating_point(&candidates, &run.validation.boundaries()?, &rule)?;
+        let group = run.test.find(&chosen.policy_id, chosen.lambda, chosen.budget).ok_or(InferenceError::NoEpisodes)?;
+        let boundaries = run.test.boundaries()?;
+        let ratio = |metric| {
+            let own = self.resamples.mean(group, metric)?;
+            Ok(own.with(&self.resamples.mean(boundaries.large(), metric)?, |own, large| own / large))
+        };
+        Ok(Some([ratio(Metric::Value)?, ratio(Metric::CostUsd)?]))
+    }
+
+    /// A line for every family, from the figure of one run in one column.
+    fn lines(
+        &self,
+        n_columns: usize,
+        figure: impl Fn(&Run, &str, usize) -> Result<Option<RunFigure>, InferenceError>,
+    ) -> anyhow::Result<Vec<Line>> {
+        let column = |family: &str, column: usize| -> Result<Option<Vec<RunFigure>>, InferenceError> {
+            self.runs.iter().map(|run| figure(run, family, column)).collect()
+        };
+        let row = |family: &str| -> Result<Vec<Option<Vec<RunFigure>>>, InferenceError> {
+            (0..n_columns).map(|position| column(family, position)).collect()
+        };
+        let main = row(MAIN).or_bad_input()?;
+        let line = |family: &Arc<str>| -> Result<Line, InferenceError> {
+            let own = row(family)?;
+            let estimate = |figures: &Option<Vec<RunFigure>>| {
+                figures.as_ref().map(|figures| self.resamples.estimate(figures)).transpose()
+            };
+            let difference = |(main, own): (&Option<Vec<RunFigure>>, &Option<Vec<RunFigure>>)| {
+                let (Some(main), Some(own)) = (main, own) else { return Ok(None) };
+                let pairs = main.iter().zip(own);
+                let differences: Vec<RunFigure> =
+                    pairs.map(|(main, own)| main.with(own, |main, own| main - own)).collect();
+                self.resamples.estimate(&differences).map(Some)
+            };
+            let main_less_this = if &**family == MAIN {
+                vec![None; n_columns]
+            } else {
+                main.iter().zip(&own).map(difference).collect::<Result<_, _>>()?
+            };
+            Ok(Line {
+                family: family.clone(),
+                figures: own.iter().map(estimate).collect::<Result<_, _>>()?,
+                main_less_this,
+            })
+        };
+        let lines: Result<Vec<Line>, InferenceError> = self.families.iter().map(line).collect();
+        let mut lines = lines.or_bad_input()?;
+        lines.retain(|line| line.figures.iter().any(Option::is_some));
+        Ok(lines)
+    }
+}
+
+impl Run {
+    /// The reported outcomes of the one of `candidates` that is best by `merit`; the first of equally good ones.
+    fn picked<'a>(
+        &self,
+        candidates: impl Iterator<Item = &'a OutcomeGroup>,
+        merit: impl Fn(&OutcomeGroup) -> f64,
+    ) -> Option<&OutcomeGroup> {
+        let better = |best: Option<(f64, &'a OutcomeGroup)>, group: &'a OutcomeGroup| {
+            let own = merit(group);
+            match best {
+                Some((merit, _)) if merit >= own => best,
+                _ => Some((own, group)),
+            }
+        };
+        let (_, best) = candidates.fold(None, better)?;
+        self.test.find(&best.policy_id, best.lambda, best.budget)
+    }
+}
+
+/// `V - lambda (C - C_small) / (C_large - C_small)` on mean costs.
+fn objective(group: &OutcomeGroup, boundaries: &Boundaries<'_>, lambda: f32) -> f64 {
+    let cost = |group: &OutcomeGroup| group.mean(Metric::CostUsd);
+    let small = cost(boundaries.small());
+    let share = (cost(group) - small) / (cost(boundaries.large()) - small);
+    group.mean(Metric::Value) - f64::from(lambda) * share
+}

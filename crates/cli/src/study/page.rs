@@ -1,0 +1,175 @@
+//! The comparison in Markdown.
+
+use std::fmt::Write as _;
+
+use tollgate_inference::Estimate;
+use tollgate_routing::Budget;
+
+use super::comparison::Line;
+use super::{Comparison, OperatingPoints};
+
+/// Where the figures come from.
+pub(crate) struct Origin {
+    pub(crate) suite: &'static str,
+    /// The command that makes the document anew.
+    pub(crate) command: String,
+    pub(crate) seeds: Vec<u64>,
+    pub(crate) n_episodes: usize,
+    pub(crate) violations: usize,
+    pub(crate) confidence: f64,
+    pub(crate) n_resamples: u32,
+    /// Digest of the evaluated episodes.
+    pub(crate) digest: String,
+    /// The processor that it was computed on.
+    pub(crate) hardware: String,
+    /// Whether a plot of the caps lies beside the document.
+    pub(crate) has_caps_plot: bool,
+}
+
+/// The document.
+pub(crate) fn page(origin: &Origin, test: &Comparison, unseen: Option<&Comparison>) -> anyhow::Result<String> {
+    let mut page = head(origin, test, unseen);
+    page.push_str("## Frontier\n\n![success against mean cost](frontier.svg)\n\n");
+    area_table(&mut page, &test.areas()?);
+    page.push_str("\n## Operating points\n\n");
+    page.push_str("The cheapest setting that keeps a share of always-large's success on the validation tasks; success and cost on the test tasks, as shares of always-large's.\n\n");
+    operating_table(&mut page, &test.operating_points()?);
+
+    let lambdas = test.lambdas();
+    page.push_str("\n## Success less the weighted cost\n\n`J = V - lambda (C - C_small) / (C_large - C_small)`, without a cap.\n\n");
+    let headings: Vec<String> = lambdas.iter().map(|lambda| format!("λ {lambda}")).collect();
+    comparison_tables(&mut page, &headings, &test.objectives(&lambdas)?);
+
+    let caps = test.caps();
+    if !caps.is_empty() {
+        page.push_str("\n## Success under a hard cap\n\n");
+        if origin.has_caps_plot {
+            page.push_str("![success under caps](caps.svg)\n\n");
+        }
+        let headings: Vec<String> = caps.iter().map(cap_heading).collect();
+        comparison_tables(&mut page, &headings, &test.under_caps(&caps)?);
+    }
+    if let Some(unseen) = unseen {
+        page.push_str("\n## Task types that training never saw\n\n");
+        area_table(&mut page, &unseen.areas()?);
+        page.push('\n');
+        operating_table(&mut page, &unseen.operating_points()?);
+    }
+    Ok(page)
+}
+
+fn head(origin: &Origin, test: &Comparison, unseen: Option<&Comparison>) -> String {
+    let seeds: Vec<String> = origin.seeds.iter().map(u64::to_string).collect();
+    let unseen = unseen.map_or(String::new(), |unseen| format!(", {} of unseen types", unseen.n_tasks()));
+    format!(
+        "# {suite}\n\n\
+         `{command}` makes this document and its plots.\n\n\
+         | | |\n|---|---|\n\
+         | test tasks | {n_tasks}{unseen} |\n\
+         | training runs | {n_runs}, seeds {seeds} |\n\
+         | evaluated episodes | {n_episodes}, all splits; {violations} passed their cap |\n\
+         | intervals | {confidence:.0} %, {n_resamples} resamples of tasks and of training runs together |\n\
+         | episodes | `evaluations.parquet`, BLAKE3 `{digest}` |\n\
+         | computed on | {hardware} |\n\n\
+         Figures are means over training runs, with their interval. Where a family has settings (how often a cascade escalates), the \
+         validation tasks pick one per column and run, as they do for the trained policies' operating points. Differences are paired by \
+         task and run: BoPO less the family, above 0 where BoPO is better; **bold** where the interval is clear of 0.\n\n",
+        suite = origin.suite,
+        command = origin.command,
+        n_tasks = test.n_tasks(),
+        n_runs = test.n_runs(),
+        seeds = seeds.join(", "),
+        n_episodes = origin.n_episodes,
+        violations = origin.violations,
+        confidence = 100.0 * origin.confidence,
+        n_resamples = origin.n_resamples,
+        digest = origin.digest,
+        hardware = origin.hardware,
+    )
+}
+
+fn area_table(page: &mut String, lines: &[Line]) {
+    page.push_str("| policy | `frontier_area` | BoPO less this |\n|---|---|---|\n");
+    for line in by_first_figure(lines) {
+        let difference = line.main_less_this[0].map_or(String::new(), difference);
+        let area = line.figures[0].map_or(String::new(), figure);
+        let _infallible = writeln!(page, "| {} | {area} | {difference} |", line.family);
+    }
+}
+
+fn operating_table(page: &mut String, families: &[OperatingPoints]) {
+    page.push_str("| policy |");
+    let shares: Vec<f64> =
+        families.first().map(|first| first.points.iter().map(|point| point.0).collect()).unwrap_or_default();
+    for share in &shares {
+        let _infallible = write!(page, " success, {share} asked | cost |");
+    }
+    page.push_str("\n|---|");
+    page.push_str(&"---|---|".repeat(shares.len()));
+    page.push('\n');
+    for family in families {
+        let _infallible = write!(page, "| {} |", family.family);
+        for (_, success, cost) in &family.points {
+            let _infallible = write!(page, " {} | {} |", figure(*success), figure(*cost));
+        }
+        page.push('\n');
+    }
+}
+
+/// The figures, and under them the differences.
+fn comparison_tables(page: &mut String, headings: &[String], lines: &[Line]) {
+    wide_table(page, headings, lines.iter().map(|line| (line, cells(&line.figures, figure))));
+    page.push_str("\nBoPO less the others:\n\n");
+    let others = lines.iter().filter(|line| line.main_less_this.iter().any(Option::is_some));
+    wide_table(page, headings, others.map(|line| (line, cells(&line.main_less_this, difference))));
+}
+
+fn cells(estimates: &[Option<Estimate>], words: impl Fn(Estimate) -> String) -> Vec<String> {
+    estimates.iter().map(|estimate| estimate.map_or_else(String::new, &words)).collect()
+}
+
+fn wide_table<'a>(page: &mut String, headings: &[String], rows: impl Iterator<Item = (&'a Line, Vec<String>)>) {
+    let _infallible = writeln!(page, "| policy | {} |\n|---|{}", headings.join(" | "), "---|".repeat(headings.len()));
+    for (line, cells) in rows {
+        let _infallible = writeln!(page, "| {} | {} |", line.family, cells.join(" | "));
+    }
+}
+
+/// The best first.
+fn by_first_figure(lines: &[Line]) -> Vec<&Line> {
+    let value = |line: &Line| line.figures[0].map_or(f64::NEG_INFINITY, |estimate| estimate.value);
+    let mut sorted: Vec<&Line> = lines.iter().collect();
+    sorted.sort_by(|one, other| value(other).total_cmp(&value(one)));
+    sorted
+}
+
+fn figure(estimate: Estimate) -> String {
+    format!("{:.3} ({:.3}, {:.3})", estimate.value, estimate.low, estimate.high)
+}
+
+fn difference(estimate: Estimate) -> String {
+    let text = format!("{:+.3} ({:+.3}, {:+.3})", estimate.value, estimate.low, estimate.high);
+    if estimate.low > 0.0 || estimate.high < 0.0 { format!("**{text}**") } else { text }
+}
+
+fn cap_heading(budget: &Budget) -> String {
+    match budget {
+        Budget::Unlimited => "no cap".to_owned(),
+        Budget::LargeCalls(1) => "1 call".to_owned(),
+        Budget::LargeCalls(calls) => format!("{calls} calls"),
+        Budget::Usd(usd) => format!("${:.4}", usd.as_usd()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_difference_stands_out_where_its_interval_is_clear_of_nothing() {
+        let estimate = |low, high| Estimate { value: 0.5 * (low + high), low, high };
+        assert_eq!(difference(estimate(0.01, 0.03)), "**+0.020 (+0.010, +0.030)**");
+        assert_eq!(difference(estimate(-0.01, 0.03)), "+0.010 (-0.010, +0.030)");
+        assert_eq!(difference(estimate(-0.03, -0.01)), "**-0.020 (-0.030, -0.010)**");
+    }
+}
