@@ -8,6 +8,7 @@ mod chores;
 mod pipeline;
 mod process;
 mod setup;
+mod study;
 mod tidy;
 mod workspace;
 
@@ -35,6 +36,8 @@ enum Command {
     Bench(chores::BenchArgs),
     /// Make the task sets in datasets/tasks/ anew from their seed
     Tasks(chores::TasksArgs),
+    /// Compare every policy on a suite, over several training runs, and write docs/results/
+    Study(study::StudyArgs),
     /// Install what a suite needs beside this repository
     Setup(setup::SetupArgs),
     /// Run one stage command and end its whole process group when the orchestrator dies
@@ -49,6 +52,7 @@ fn main() -> ExitCode {
         Command::Tidy(args) => tidy::run(&args),
         Command::Bench(args) => chores::bench(&args),
         Command::Tasks(args) => chores::tasks(&args),
+        Command::Study(args) => study::run(&args),
         Command::Setup(args) => setup::run(&args),
         Command::Supervise(args) => process::supervise(&args),
     };

@@ -12,7 +12,7 @@ mod slot;
 mod summary;
 mod table;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
@@ -71,6 +71,25 @@ pub(crate) struct PipelineArgs {
     /// Cargo feature to build `tollgate` with: `cuda` or `metal`; may be repeated
     #[arg(long, value_name = "FEATURE", conflicts_with = "tollgate")]
     features: Vec<String>,
+}
+
+impl PipelineArgs {
+    /// A plain run of a config.
+    pub(crate) fn of_run(config: &Path, run_dir: &Path, threads: Option<u16>, tollgate: &Path) -> Self {
+        Self {
+            config: config.to_path_buf(),
+            run_dir: Some(run_dir.to_path_buf()),
+            from: None,
+            until: None,
+            check: false,
+            force: false,
+            seed: None,
+            threads,
+            json: false,
+            tollgate: Some(tollgate.to_path_buf()),
+            features: Vec::new(),
+        }
+    }
 }
 
 /// Runs the pipeline.

@@ -1,0 +1,164 @@
+//! `cargo xtask study`: the whole comparison of a suite, from its tasks to a document in docs/results/.
+//!
+//! A study is a pipeline run with more policies and training seeds, so it goes on where it was stopped, as any run does.
+
+mod collapse;
+
+use std::ffi::OsStr;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode, Stdio};
+
+use anyhow::{Context, Result, anyhow, bail};
+use clap::{Args, ValueEnum};
+use toml::{Table, Value};
+
+use crate::pipeline::{self, PipelineArgs};
+use crate::workspace;
+
+const AFTER_HELP: &str = "\
+A study that was stopped goes on where it was. configs/study/ has its settings: a row of a table is made again with a config that \
+names fewer variants. Suite `replay` needs imported logs and suite `scienceworld` the simulator; configs/study/ says how to get them.";
+
+#[derive(Args)]
+#[command(after_help = AFTER_HELP)]
+pub(crate) struct StudyArgs {
+    /// What to compare on; may be repeated. Default: skill-chain, household
+    #[arg(long, value_enum)]
+    suite: Vec<Suite>,
+    /// Training runs of every trained policy
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=100))]
+    seeds: u16,
+    /// Trainings and episodes side by side; results do not depend on it. Default: all cores
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    jobs: Option<u16>,
+    /// Directory of the documents, one folder per suite
+    #[arg(long, value_name = "DIR", default_value = "docs/results")]
+    out: PathBuf,
+    /// Program to use instead of building `tollgate`
+    #[arg(long, value_name = "PROGRAM")]
+    tollgate: Option<PathBuf>,
+}
+
+/// What there is a study of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Suite {
+    /// The diagnostic environment, with its exact references
+    SkillChain,
+    /// The household text world
+    Household,
+    /// `ScienceWorld`, the simulator
+    Scienceworld,
+    /// Logs of SQL agents, replayed
+    Replay,
+    /// Where plain GRPO collapses: weight of the cost by share of hard tasks
+    Collapse,
+}
+
+impl Suite {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::SkillChain => "skill-chain",
+            Self::Household => "household",
+            Self::Scienceworld => "scienceworld",
+            Self::Replay => "replay",
+            Self::Collapse => "collapse",
+        }
+    }
+}
+
+/// Runs the studies one after the other.
+///
+/// # Errors
+/// When a config is bad, something that a run needs cannot be had, or the document cannot be written. A failed slot is told by the
+/// exit code.
+pub(crate) fn run(args: &StudyArgs) -> Result<ExitCode> {
+    let tollgate = workspace::tollgate(args.tollgate.as_deref(), &[])?;
+    let suites = if args.suite.is_empty() { &[Suite::SkillChain, Suite::Household] } else { args.suite.as_slice() };
+    for &suite in suites {
+        let study = Study {
+            suite,
+            seeds: args.seeds,
+            jobs: args.jobs,
+            runs: PathBuf::from("runs/study").join(suite.name()),
+            out: args.out.join(suite.name()),
+            tollgate: &tollgate,
+        };
+        let code = if suite == Suite::Collapse { collapse::run(&study)? } else { study.compare()? };
+        if code != ExitCode::SUCCESS {
+            return Ok(code);
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// One study.
+struct Study<'a> {
+    suite: Suite,
+    seeds: u16,
+    jobs: Option<u16>,
+    /// Directory of its pipeline runs.
+    runs: PathBuf,
+    /// Directory of its document.
+    out: PathBuf,
+    tollgate: &'a Path,
+}
+
+impl Study<'_> {
+    /// The settings in configs/study/.
+    fn settings(&self) -> Result<Table> {
+        let path = PathBuf::from("configs/study").join(format!("{}.toml", self.suite.name()));
+        let text = fs::read_to_string(&path).with_context(|| {
+            format!("{}: cannot be read\nhint: start in the root of the repository", path.display())
+        })?;
+        toml::from_str(&text).map_err(|error| anyhow!("{}: {}", path.display(), error.to_string().trim_end()))
+    }
+
+    /// Plays and trains everything, and writes the document.
+    fn compare(&self) -> Result<ExitCode> {
+        let config = self.write_config("run", self.settings()?)?;
+        let run_dir = self.runs.join("run");
+        let code = self.pipeline(&config, &run_dir)?;
+        if code == ExitCode::SUCCESS {
+            self.write_document(
+                "study",
+                [OsStr::new("--config"), config.as_ref(), "--run-dir".as_ref(), run_dir.as_ref()],
+            )?;
+        }
+        Ok(code)
+    }
+
+    /// Writes the config of a run with this study's training seeds.
+    fn write_config(&self, name: &str, mut settings: Table) -> Result<PathBuf> {
+        let seeds = (1..=i64::from(self.seeds)).map(Value::Integer).collect();
+        let optimize = settings.entry("optimize").or_insert_with(|| Table::new().into());
+        let optimize = optimize.as_table_mut().context("`optimize` is no table")?;
+        optimize.insert("train_seeds".into(), Value::Array(seeds));
+        fs::create_dir_all(&self.runs).with_context(|| self.runs.display().to_string())?;
+        let path = self.runs.join(format!("{name}.toml"));
+        fs::write(&path, toml::to_string(&settings)?).with_context(|| path.display().to_string())?;
+        Ok(path)
+    }
+
+    fn pipeline(&self, config: &Path, run_dir: &Path) -> Result<ExitCode> {
+        pipeline::run(&PipelineArgs::of_run(config, run_dir, self.jobs, self.tollgate))
+    }
+
+    /// Lets `tollgate` write the document from finished runs.
+    fn write_document<'a>(&self, command: &str, args: impl IntoIterator<Item = &'a OsStr>) -> Result<()> {
+        let own = format!("cargo xtask study --suite {} --seeds {}", self.suite.name(), self.seeds);
+        let status = Command::new(self.tollgate)
+            .arg(command)
+            .args(args)
+            .arg("--out")
+            .arg(&self.out)
+            .args(["--command", &own])
+            .stdin(Stdio::null())
+            .status()
+            .with_context(|| format!("cannot start {}", self.tollgate.display()))?;
+        if !status.success() {
+            bail!("`tollgate {command}` failed");
+        }
+        Ok(())
+    }
+}
