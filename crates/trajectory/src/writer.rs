@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use arrow::record_batch::RecordBatch;
 use parquet::arrow::ArrowWriter;
-use parquet::basic::{Compression, Encoding, ZstdLevel};
+use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::metadata::KeyValue;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use tempfile::{Builder, NamedTempFile};
@@ -121,9 +121,8 @@ impl BatchWriter {
     pub fn create(path: &Path, kind: ArtifactKind) -> Result<Self, TrajectoryError> {
         let partial = partial_file(path)?;
         let sink = partial.as_file().try_clone().map_err(|source| TrajectoryError::io(path, source))?;
-        let parquet =
-            ArrowWriter::try_new(DigestWriter::new(sink), kind.schema(), Some(properties(kind, Source::Logs)))
-                .map_err(|source| TrajectoryError::writing(path, source))?;
+        let parquet = ArrowWriter::try_new(DigestWriter::new(sink), kind.schema(), Some(properties(kind, false)))
+            .map_err(|source| TrajectoryError::writing(path, source))?;
         Ok(Self { path: path.to_owned(), kind, partial, parquet, rows: 0 })
     }
 
@@ -177,12 +176,8 @@ struct Encoded {
 
 impl<R: ArtifactRow, W: Write + Send> RowEncoder<R, W> {
     fn new(path: &Path, sink: W) -> Result<Self, TrajectoryError> {
-        let parquet = ArrowWriter::try_new(
-            DigestWriter::new(sink),
-            R::KIND.schema(),
-            Some(properties(R::KIND, Source::Simulation)),
-        )
-        .map_err(|source| TrajectoryError::writing(path, source))?;
+        let parquet = ArrowWriter::try_new(DigestWriter::new(sink), R::KIND.schema(), Some(properties(R::KIND, true)))
+            .map_err(|source| TrajectoryError::writing(path, source))?;
         Ok(Self { path: path.to_owned(), parquet, waiting: Vec::with_capacity(BATCH_ROWS), rows: 0 })
     }
 
@@ -212,33 +207,20 @@ impl<R: ArtifactRow, W: Write + Send> RowEncoder<R, W> {
     }
 }
 
-/// Where rows come from, which decides how they are encoded best.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Source {
-    /// Texts repeat, and so do counts.
-    Simulation,
-    /// Neither does: dictionaries would be built for nothing, at a third of the time that an import takes.
-    Logs,
-}
-
-/// Footer keys go in as properties of the writer: what stands in the Arrow schema alone is hidden from DuckDB. Texts of logs have
-/// no statistics either: nobody looks up the first and the last of them.
-fn properties(kind: ArtifactKind, source: Source) -> WriterProperties {
+/// Footer keys go in as properties of the writer: what stands in the Arrow schema alone is hidden from DuckDB. A dictionary of
+/// long texts pays only where they repeat, as those of simulations do; real logs are written without, and without the first
+/// and last of their texts, which nobody looks up.
+fn properties(kind: ArtifactKind, has_text_dictionaries: bool) -> WriterProperties {
     let keys = vec![
         KeyValue::new(KIND_KEY.to_owned(), kind.as_str().to_owned()),
         KeyValue::new(VERSION_KEY.to_owned(), CONTRACT_VERSION.to_string()),
     ];
     let mut builder = WriterProperties::builder();
-    for column in kind.columns().iter().filter(|_| source == Source::Logs) {
-        builder = match column.column_type {
-            ColumnType::Text => builder
-                .set_column_dictionary_enabled(column.name.into(), false)
-                .set_column_statistics_enabled(column.name.into(), EnabledStatistics::None),
-            ColumnType::Int32 | ColumnType::Int64 => builder
-                .set_column_dictionary_enabled(column.name.into(), false)
-                .set_column_encoding(column.name.into(), Encoding::DELTA_BINARY_PACKED),
-            _ => builder,
-        };
+    let texts = kind.columns().iter().filter(|column| column.column_type == ColumnType::Text);
+    for column in texts.filter(|_| !has_text_dictionaries) {
+        builder = builder
+            .set_column_dictionary_enabled(column.name.into(), false)
+            .set_column_statistics_enabled(column.name.into(), EnabledStatistics::None);
     }
     builder
         .set_compression(Compression::ZSTD(ZstdLevel::default()))
