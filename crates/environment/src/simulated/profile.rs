@@ -112,7 +112,7 @@ impl SimulatedModelProfile {
         Self {
             name: "small".into(),
             skills: [0.988, 0.97, 0.36, 0.94, 0.42, 0.92, 0.42, 0.82, 0.96, 0.38, 0.30],
-            text_skills: [0.985, 0.97, 0.91, 0.60, 0.48, 0.40],
+            text_skills: [0.985, 0.97, 0.915, 0.64, 0.52, 0.42],
             aptitude_spread: 1.3,
             confusion: 1.8,
             misbelief: 0.95,
@@ -161,7 +161,7 @@ impl SimulatedModelProfile {
         Self {
             name: "large".into(),
             skills: [0.988, 0.97, 0.89, 0.96, 0.89, 0.95, 0.89, 0.92, 0.96, 0.89, 0.80],
-            text_skills: [0.985, 0.97, 0.94, 0.88, 0.87, 0.80],
+            text_skills: [0.985, 0.97, 0.93, 0.84, 0.83, 0.76],
             aptitude_spread: 1.0,
             confusion: 0.2,
             misbelief: 0.75,
