@@ -99,15 +99,15 @@ pub(in crate::report) fn standalone(inputs: &ReportInputs) -> Result<Option<Draw
     if panels.is_empty() {
         return Ok(None);
     }
-    let whole = Size::new(500 * panels.len() as u32, 400);
+    let looks = looks(inputs);
+    let columns = if panels.len() == 1 { 2 } else { 4 };
+    let whole = Size::new(500 * panels.len() as u32, 360 + 20 * looks.len().div_ceil(columns) as u32);
     let drawing = draw(whole, |canvas| {
         let size = Size::new(whole.width, 340);
         for (position, (kind, groups)) in panels.iter().enumerate() {
             let left = position as f64 * 500.0;
             paint(inputs, groups, *kind, canvas, size, (left, left + 500.0))?;
         }
-        let looks = looks(inputs);
-        let columns = if panels.len() == 1 { 2 } else { 4 };
         for (position, look) in looks.iter().enumerate() {
             let x = 24.0 + (position % columns) as f64 * 240.0;
             let y = 354.0 + (position / columns) as f64 * 20.0;
