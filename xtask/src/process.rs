@@ -14,7 +14,7 @@ use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, Command, ExitCode, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -48,16 +48,23 @@ pub(crate) struct Events {
     receiver: Receiver<Event>,
 }
 
+/// Where interrupts go: to the run that began last.
+static LISTENER: Mutex<Option<Sender<Event>>> = Mutex::new(None);
+
 impl Events {
-    /// Starts to catch Ctrl-C, TERM and HUP; once per program.
+    /// Starts to catch Ctrl-C, TERM and HUP, for one run at a time: those that were installed before hear nothing any more.
     pub(crate) fn install() -> Result<Self> {
         let (sender, receiver) = channel();
-        let on_signal = sender.clone();
-        ctrlc::set_handler(move || {
-            // The receiver lives as long as the run; after it nobody is interested.
-            let _ = on_signal.send(Event::Interrupted);
-        })
-        .context("cannot catch signals")?;
+        let before = LISTENER.lock().unwrap_or_else(PoisonError::into_inner).replace(sender.clone());
+        if before.is_none() {
+            ctrlc::set_handler(|| {
+                if let Some(listener) = &*LISTENER.lock().unwrap_or_else(PoisonError::into_inner) {
+                    // The receiver lives as long as the run; after it nobody is interested.
+                    let _ = listener.send(Event::Interrupted);
+                }
+            })
+            .context("cannot catch signals")?;
+        }
         Ok(Self { sender, receiver })
     }
 
@@ -275,4 +282,16 @@ pub(crate) fn supervise(args: &SuperviseArgs) -> Result<ExitCode> {
 
 fn exit_code(code: i32) -> ExitCode {
     ExitCode::from(u8::try_from(code).unwrap_or(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_may_make_several_runs_one_after_the_other() {
+        for _ in 0..2 {
+            assert!(!Events::install().unwrap().is_interrupted());
+        }
+    }
 }
