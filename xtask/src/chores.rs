@@ -87,15 +87,9 @@ pub(crate) struct TasksArgs {
 pub(crate) fn tasks(args: &TasksArgs) -> Result<ExitCode> {
     let tollgate = workspace::tollgate(args.tollgate.as_deref(), &[])?;
     for suite in SUITES {
-        let status = Command::new(&tollgate)
-            .args(["tasks", "--suite", suite, "--seed", &args.seed.to_string(), "--out"])
-            .arg(&args.out)
-            .stdin(Stdio::null())
-            .status()
-            .with_context(|| format!("cannot start {}", tollgate.display()))?;
-        if !status.success() {
-            bail!("`tollgate tasks --suite {suite}` failed");
-        }
+        let mut command = Command::new(&tollgate);
+        command.args(["tasks", "--suite", suite, "--seed", &args.seed.to_string(), "--out"]).arg(&args.out);
+        workspace::run_to_end(&mut command, &format!("tollgate tasks --suite {suite}"))?;
     }
     Ok(ExitCode::SUCCESS)
 }

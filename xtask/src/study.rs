@@ -7,9 +7,9 @@ mod collapse;
 use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode, Stdio};
+use std::process::{Command, ExitCode};
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, anyhow};
 use clap::{Args, ValueEnum};
 use toml::{Table, Value};
 
@@ -147,18 +147,8 @@ impl Study<'_> {
     /// Lets `tollgate` write the document from finished runs.
     fn write_document<'a>(&self, command: &str, args: impl IntoIterator<Item = &'a OsStr>) -> Result<()> {
         let own = format!("cargo xtask study --suite {} --seeds {}", self.suite.name(), self.seeds);
-        let status = Command::new(self.tollgate)
-            .arg(command)
-            .args(args)
-            .arg("--out")
-            .arg(&self.out)
-            .args(["--command", &own])
-            .stdin(Stdio::null())
-            .status()
-            .with_context(|| format!("cannot start {}", self.tollgate.display()))?;
-        if !status.success() {
-            bail!("`tollgate {command}` failed");
-        }
-        Ok(())
+        let mut program = Command::new(self.tollgate);
+        program.arg(command).args(args).arg("--out").arg(&self.out).args(["--command", &own]);
+        workspace::run_to_end(&mut program, &format!("tollgate {command}"))
     }
 }

@@ -51,6 +51,16 @@ pub(crate) fn tollgate(given: Option<&Path>, features: &[String]) -> Result<Path
     }
 }
 
+/// Runs a command to its end, without input; `name` is what it is called when it fails.
+///
+/// # Errors
+/// When it cannot be started, or fails.
+pub(crate) fn run_to_end(command: &mut Command, name: &str) -> Result<()> {
+    let program = command.get_program().to_string_lossy().into_owned();
+    let status = command.stdin(Stdio::null()).status().with_context(|| format!("cannot start {program}"))?;
+    if status.success() { Ok(()) } else { bail!("`{name}` failed") }
+}
+
 fn target_dir() -> PathBuf {
     match std::env::var_os("CARGO_TARGET_DIR") {
         Some(dir) => root().join(dir),

@@ -2,12 +2,13 @@
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode, Stdio};
+use std::process::{Command, ExitCode};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use toml::{Table, Value};
 
 use super::Study;
+use crate::workspace;
 
 /// Weights of the cost.
 const LAMBDAS: [f64; 4] = [0.1, 0.3, 0.6, 1.0];
@@ -47,15 +48,10 @@ fn make_tasks(study: &Study<'_>, hard_share: f64) -> Result<PathBuf> {
     if path.is_file() {
         return Ok(path);
     }
-    let status = Command::new(study.tollgate)
-        .args(["tasks", "--suite", "skill-chain", "--hard-share", &hard_share.to_string(), "--counts"])
-        .args(COUNTS)
-        .arg("--out")
-        .arg(&path)
-        .stdin(Stdio::null())
-        .status()
-        .with_context(|| format!("cannot start {}", study.tollgate.display()))?;
-    if status.success() { Ok(path) } else { bail!("`tollgate tasks` failed") }
+    let mut command = Command::new(study.tollgate);
+    command.args(["tasks", "--suite", "skill-chain", "--hard-share", &hard_share.to_string(), "--counts"]).args(COUNTS);
+    workspace::run_to_end(command.arg("--out").arg(&path), "tollgate tasks")?;
+    Ok(path)
 }
 
 /// The study's settings at one weight of the cost, in training and at evaluation.
