@@ -55,14 +55,7 @@ impl Resamples {
         check("n_tasks", n_tasks as f64, "1 to 60,000", (1..=60_000).contains(&n_tasks))?;
         check("n_resamples", n_resamples as f64, "1 or more", n_resamples > 0)?;
         check("confidence", confidence, "above 0, below 1", confidence > 0.0 && confidence < 1.0)?;
-        let mut rng = Pcg64Mcg::seed_from_u64(seed);
-        let mut counts = vec![0_u16; n_tasks * n_resamples];
-        for resample in counts.chunks_exact_mut(n_tasks) {
-            for _ in 0..n_tasks {
-                resample[rng.random_range(0..n_tasks as u32) as usize] += 1;
-            }
-        }
-        Ok(Self { n_tasks, counts, confidence })
+        Ok(Self { n_tasks, counts: draw_counts(n_tasks, n_resamples, seed), confidence })
     }
 
     /// How many tasks each resample draws from.
@@ -94,6 +87,18 @@ impl Resamples {
         let tail = (1.0 - self.confidence) / 2.0;
         Estimate { value, low: quantile(&resampled, tail), high: quantile(&resampled, 1.0 - tail) }
     }
+}
+
+/// How often each of `n` things is drawn when `n` are drawn with replacement: `n_resamples` times, one after the other.
+pub(crate) fn draw_counts(n: usize, n_resamples: usize, seed: u64) -> Vec<u16> {
+    let mut rng = Pcg64Mcg::seed_from_u64(seed);
+    let mut counts = vec![0_u16; n * n_resamples];
+    for resample in counts.chunks_exact_mut(n) {
+        for _ in 0..n {
+            resample[rng.random_range(0..n as u32) as usize] += 1;
+        }
+    }
+    counts
 }
 
 /// The mean of a slice; not a number for an empty one.

@@ -99,8 +99,8 @@ pub struct OutcomeTable {
 }
 
 impl OutcomeTable {
-    /// Aggregates episodes, which are worth what `objective` says: policies of different training seeds become one group per policy, lambda and budget. Groups
-    /// come in the order of their first episode, tasks in the order of their names.
+    /// Aggregates episodes, which are worth what `objective` says: policies of different training seeds become one group per
+    /// policy, lambda and budget. Groups come in the order of their first episode, tasks in the order of their names.
     ///
     /// # Errors
     /// [`InferenceError::NoEpisodes`], and [`InferenceError::Unpaired`] when the groups did not play the same tasks.

@@ -1,9 +1,6 @@
 //! Intervals over tasks *and* training runs: how another training, judged on other tasks, would do.
 
-use rand::{RngExt, SeedableRng};
-use rand_pcg::Pcg64Mcg;
-
-use super::bootstrap::{Estimate, Resamples, mean};
+use super::bootstrap::{Estimate, Resamples, draw_counts, mean};
 use super::frontier::SampledFamily;
 use super::outcomes::{Boundaries, Metric, OutcomeGroup};
 use crate::InferenceError;
@@ -45,14 +42,7 @@ impl RunResamples {
         if !(1..=60_000).contains(&n_runs) {
             return Err(InferenceError::Setting { name: "n_runs", value: n_runs as f64, expected: "1 to 60,000" });
         }
-        let mut rng = Pcg64Mcg::seed_from_u64(seed ^ RUNS_STREAM);
-        let mut counts = vec![0_u16; n_runs * n_resamples];
-        for resample in counts.chunks_exact_mut(n_runs) {
-            for _ in 0..n_runs {
-                resample[rng.random_range(0..n_runs as u32) as usize] += 1;
-            }
-        }
-        Ok(Self { tasks, n_runs, counts })
+        Ok(Self { tasks, n_runs, counts: draw_counts(n_runs, n_resamples, seed ^ RUNS_STREAM) })
     }
 
     /// The draws of tasks.
