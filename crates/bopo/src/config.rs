@@ -76,13 +76,8 @@ impl Variant {
         Self::BopoNoConditioning,
     ];
 
-    /// Whether it learns from all logged episodes; the others look at the probes and at what is imitated.
-    #[must_use]
-    pub const fn reads_every_episode(self) -> bool {
-        self.is_value_based()
-    }
-
-    /// Whether it learns values of actions from logs alone.
+    /// Whether it learns values of actions from logs alone, and from all of them; the others look at the probes and at what is
+    /// imitated.
     #[must_use]
     pub const fn is_value_based(self) -> bool {
         matches!(self, Self::QLearning | Self::FittedQ | Self::StepValue)

@@ -33,7 +33,7 @@ pub(crate) fn run(call: &StageCall) -> anyhow::Result<()> {
     let config = OptimizeConfig::read(&call.table)?;
     let device = config.device.open()?;
     let arena = open_playing(call)?;
-    let inputs = read_inputs(call, config.variants.iter().any(|variant| variant.reads_every_episode()))?;
+    let inputs = read_inputs(call, config.variants.iter().any(|variant| variant.is_value_based()))?;
     let inputs = TrainingInputs {
         arena: &*arena,
         tasks: &inputs.tasks,
