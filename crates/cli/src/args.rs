@@ -2,9 +2,10 @@
 
 use std::path::PathBuf;
 
-use crate::commands::collapse::GridCell;
 use clap::{ArgGroup, Args, Parser, Subcommand};
 use tollgate_contract::{ArtifactKind, ProductKind};
+
+use crate::commands::collapse::GridCell;
 
 /// Decides, before every step of an agent's task, which model answers it: the pipeline's stages as programs.
 ///

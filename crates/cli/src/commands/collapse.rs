@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::fs;
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -13,7 +12,7 @@ use tollgate_routing::{Budget, Objective, Split};
 use crate::args::CollapseArgs;
 use crate::failure::{OrBadInput, bad_input};
 use crate::figures::Evaluations;
-use crate::output;
+use crate::study;
 
 /// A policy has collapsed when it ends within this of always-small's success although always-large is worth more.
 const MARGIN: f64 = 0.02;
@@ -70,11 +69,7 @@ impl Outcome {
 pub(crate) fn run(args: &CollapseArgs) -> anyhow::Result<()> {
     let outcomes: Vec<(&GridCell, Outcome)> =
         args.cells.iter().map(|cell| Ok((cell, outcome(cell)?))).collect::<anyhow::Result<_>>()?;
-    let text = document(&args.command, &outcomes)?;
-    fs::create_dir_all(&args.out).with_context(|| args.out.display().to_string())?;
-    let path = args.out.join("README.md");
-    fs::write(&path, text).with_context(|| format!("{}: cannot be written", path.display()))?;
-    output::print(&format!("{}\n", path.display()))
+    study::write(&args.out, &document(&args.command, &outcomes)?)
 }
 
 fn outcome(cell: &GridCell) -> anyhow::Result<Outcome> {
@@ -136,8 +131,7 @@ fn document(command: &str, outcomes: &[(&GridCell, Outcome)]) -> anyhow::Result<
         for policy in &policies {
             let last =
                 outcome.policies.get(*policy).with_context(|| format!("`{policy}` was not trained in every run"))?;
-            let Estimate { value, low, high } = last.success;
-            write!(page, " {value:.3} ({low:.3}, {high:.3}), {} of {} |", last.n_collapsed, last.n_runs)?;
+            write!(page, " {}, {} of {} |", study::figure(last.success), last.n_collapsed, last.n_runs)?;
             if is_worth {
                 *n_collapsed.entry(policy.as_str()).or_default() += last.n_collapsed;
             }

@@ -11,7 +11,7 @@ use crate::args::StudyArgs;
 use crate::config::{ConfigFile, ReportConfig};
 use crate::failure::OrBadInput;
 use crate::figures::Evaluations;
-use crate::study::{Comparison, Origin, page};
+use crate::study::{self, Comparison, Origin, page};
 
 /// Plots of the report that go beside the document.
 const PLOTS: [&str; 2] = ["frontier.svg", "caps.svg"];
@@ -45,10 +45,7 @@ pub(crate) fn run(args: &StudyArgs) -> anyhow::Result<()> {
         hardware: hardware(),
         has_caps_plot: plots.contains(&"caps.svg"),
     };
-    let document = args.out.join("README.md");
-    fs::write(&document, page(&origin, &test, unseen.as_ref())?)
-        .with_context(|| format!("{}: cannot be written", document.display()))?;
-    crate::output::print(&format!("{}\n", document.display()))
+    study::write(&args.out, &page(&origin, &test, unseen.as_ref())?)
 }
 
 /// Copies the plots that the report has, and returns their names.

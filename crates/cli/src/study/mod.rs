@@ -6,5 +6,18 @@
 mod comparison;
 mod page;
 
+use std::fs;
+use std::path::Path;
+
+use anyhow::Context;
+
 pub(crate) use comparison::{Comparison, OperatingPoints};
-pub(crate) use page::{Origin, page};
+pub(crate) use page::{Origin, figure, page};
+
+/// Writes a document as README.md into `directory`, which is made, and says where it is.
+pub(crate) fn write(directory: &Path, text: &str) -> anyhow::Result<()> {
+    fs::create_dir_all(directory).with_context(|| directory.display().to_string())?;
+    let path = directory.join("README.md");
+    fs::write(&path, text).with_context(|| format!("{}: cannot be written", path.display()))?;
+    crate::output::print(&format!("{}\n", path.display()))
+}

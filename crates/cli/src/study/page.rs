@@ -143,7 +143,8 @@ fn by_first_figure(lines: &[Line]) -> Vec<&Line> {
     sorted
 }
 
-fn figure(estimate: Estimate) -> String {
+/// A figure with its interval.
+pub(crate) fn figure(estimate: Estimate) -> String {
     format!("{:.3} ({:.3}, {:.3})", estimate.value, estimate.low, estimate.high)
 }
 
