@@ -53,6 +53,8 @@ enum Suite {
     Replay,
     /// Where plain GRPO collapses: weight of the cost by share of hard tasks
     Collapse,
+    /// What a step's advantage is estimated from
+    Credit,
 }
 
 impl Suite {
@@ -63,6 +65,7 @@ impl Suite {
             Self::Scienceworld => "scienceworld",
             Self::Replay => "replay",
             Self::Collapse => "collapse",
+            Self::Credit => "credit",
         }
     }
 }

@@ -41,11 +41,19 @@ pub enum Variant {
     BopoNoText,
     /// BoPO that takes every prompt for cold.
     BopoNoCachePrice,
+    /// BoPO that gives every step of an episode the same advantage.
+    BopoWholeTrajectory,
+    /// BoPO that judges a step by all that came after it.
+    BopoCostToGo,
+    /// BoPO that judges a step by playing on with another model from there.
+    BopoForked,
+    /// BoPO that compares an episode with others of its task and with the boundary probes, without a critic.
+    BopoUnion,
 }
 
 impl Variant {
     /// Every variant.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 20] = [
         Self::Bopo,
         Self::Sft,
         Self::Grpo,
@@ -62,6 +70,10 @@ impl Variant {
         Self::BopoNoHistory,
         Self::BopoNoText,
         Self::BopoNoCachePrice,
+        Self::BopoWholeTrajectory,
+        Self::BopoCostToGo,
+        Self::BopoForked,
+        Self::BopoUnion,
     ];
 
     /// What a run trains by default: our method, the rivals that it is most often compared with, and the ablations.
@@ -103,6 +115,10 @@ impl Variant {
             Self::BopoNoHistory => "bopo-no-history",
             Self::BopoNoText => "bopo-no-text",
             Self::BopoNoCachePrice => "bopo-no-cache-price",
+            Self::BopoWholeTrajectory => "bopo-whole-trajectory",
+            Self::BopoCostToGo => "bopo-cost-to-go",
+            Self::BopoForked => "bopo-forked",
+            Self::BopoUnion => "bopo-union",
         }
     }
 }
@@ -113,10 +129,21 @@ impl Variant {
 pub enum Advantage {
     /// A critic that is also fitted to the boundary probes, with generalized advantage estimation.
     ReferenceCritic,
+    /// The whole episode's reward less what that critic expected at its start: the same for every step.
+    WholeTrajectory,
+    /// The difference to episodes that went on with another model from a step on; no critic.
+    Forked,
     /// Reward less the mean of group and boundary rewards, without division.
     Union,
     /// Plain GRPO: group mean and standard deviation.
     Grpo,
+}
+
+impl Advantage {
+    /// Whether it compares rollouts of one task at one operating point.
+    pub(crate) const fn compares_groups(self) -> bool {
+        matches!(self, Self::Union | Self::Grpo)
+    }
 }
 
 /// The settings of the SFT warm start.
@@ -149,6 +176,9 @@ pub struct BopoConfig {
     pub episodes_per_iteration: usize,
     /// Rollouts per task and operating point, for the group advantages.
     pub group_size: usize,
+    /// Steps of an episode at which another model is tried, for the advantage of forked rollouts. A round then has fewer episodes,
+    /// so that about as many steps are played.
+    pub forks_per_episode: usize,
     /// Passes over the steps of a round.
     pub epochs: u32,
     /// Steps per update.
@@ -189,6 +219,7 @@ impl Default for BopoConfig {
             iterations: 120,
             episodes_per_iteration: 256,
             group_size: 8,
+            forks_per_episode: 4,
             epochs: 2,
             minibatch_size: 512,
             learning_rate: 2e-3,
@@ -345,6 +376,10 @@ impl TrainConfig {
             Variant::BopoNoHardBonus => self.bopo.bonus.hard = 0.0,
             Variant::BopoNoHistory => self.hidden.history = true,
             Variant::BopoNoCachePrice => self.hidden.cache = true,
+            Variant::BopoWholeTrajectory => self.bopo.advantage = Advantage::WholeTrajectory,
+            Variant::BopoCostToGo => self.bopo.gae_lambda = 1.0,
+            Variant::BopoForked => self.bopo.advantage = Advantage::Forked,
+            Variant::BopoUnion => self.bopo.advantage = Advantage::Union,
             Variant::BopoNoText => {
                 self.text_buckets = 0;
                 self.verb_buckets = 0;
