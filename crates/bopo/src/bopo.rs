@@ -11,7 +11,7 @@ use tollgate_policy::{CheckpointSpec, RouterNetwork};
 use tollgate_rollout::derive_seed;
 use tollgate_routing::Budget;
 
-use crate::batch::gather;
+use crate::batch::{StopColumn, gather};
 use crate::collect::{RolloutSpec, Trajectory, collect};
 use crate::condition::OperatingPoint;
 use crate::config::{Advantage, BopoConfig, TrainConfig};
@@ -109,7 +109,7 @@ impl<'a> Bopo<'a> {
         let experience = assessor.assess(&trajectories)?;
         let mut metrics = self.summarize(&trajectories, &experience);
         metrics.iteration = iteration;
-        metrics.env_steps = env_steps + experience.steps.len() as u64;
+        metrics.env_steps = env_steps + n_calls(&trajectories) as u64;
         self.learn(&experience, iteration, seed, &mut metrics)?;
         Ok(metrics)
     }
@@ -145,7 +145,8 @@ impl<'a> Bopo<'a> {
             mean_return: experience.mean_return,
             success_rate: mean(&|trajectory| f32::from(u8::from(trajectory.is_success))),
             mean_cost_norm: mean(&|trajectory| cost_in_spreads(trajectory.total_cost(), &self.guidance.costs)),
-            large_share: n_large as f32 / experience.steps.len().max(1) as f32,
+            large_share: n_large as f32 / n_calls(trajectories).max(1) as f32,
+            given_up_share: mean(&|trajectory| f32::from(u8::from(trajectory.is_given_up))),
             explained_variance: experience.explained_variance,
             lambda_mean: mean(&|trajectory| trajectory.spec.point.lambda),
             ..IterationMetrics::default()
@@ -209,7 +210,7 @@ impl<'a> Bopo<'a> {
         metrics: &mut IterationMetrics,
     ) -> Result<Tensor, TrainError> {
         let features = experience.steps.features_of(rows, self.device)?;
-        let allowed = experience.steps.allowed_of(rows, self.device)?;
+        let allowed = experience.steps.allowed_of(rows, StopColumn::open(self.spec.shape), self.device)?;
         let log_probs = masked_log_probs(&self.network.logits(&features)?, &allowed)?;
         let chosen = chosen_log_probs(&log_probs, &experience.steps.actions_of(rows, self.device)?)?;
         let old = gather(&experience.old_log_probs, rows, self.device)?;
@@ -262,4 +263,9 @@ impl<'a> Bopo<'a> {
         }
         Err(TrainError::Diverged { policy: self.spec.policy_id.clone(), iteration, quantity, value })
     }
+}
+
+/// Calls of any model: every decision but those to give up.
+fn n_calls(trajectories: &[Trajectory]) -> usize {
+    trajectories.iter().map(|trajectory| trajectory.steps.len() - usize::from(trajectory.is_given_up)).sum()
 }

@@ -27,12 +27,14 @@ pub(crate) struct RolloutSpec {
 #[derive(Debug)]
 pub(crate) struct Trajectory {
     pub(crate) spec: RolloutSpec,
+    /// Every decision: the calls, and last the decision to give up where there was one.
     pub(crate) steps: StepRows,
     /// Log-probabilities at the time of acting. `[n_steps]`.
     pub(crate) log_probs: Vec<f32>,
-    /// `[n_steps]`.
+    /// What each decision cost; nothing for giving up. `[n_steps]`.
     pub(crate) costs: Vec<NanoUsd>,
     pub(crate) is_success: bool,
+    pub(crate) is_given_up: bool,
     /// What the episode is worth, 0 to 1.
     pub(crate) value: f32,
 }
@@ -78,12 +80,14 @@ fn play(
     };
     let mut policy = BudgetConstrained::new(&mut *recorder, spec.point.budget, spec.point.lambda);
     let episode = arena.play(task, &request, &mut policy)?;
+    let given_up = recorder.given_up.take();
     Ok(Trajectory {
         spec: *spec,
         steps: recorder.take(),
-        log_probs: episode.steps.iter().map(|step| step.log_prob).collect(),
-        costs: episode.steps.iter().map(|step| step.turn.cost).collect(),
+        log_probs: episode.steps.iter().map(|step| step.log_prob).chain(given_up).collect(),
+        costs: episode.steps.iter().map(|step| step.turn.cost).chain(given_up.map(|_| NanoUsd::ZERO)).collect(),
         is_success: episode.is_success,
+        is_given_up: given_up.is_some(),
         value: objective.value(episode.is_success, episode.score),
     })
 }
@@ -93,13 +97,15 @@ struct Recorder {
     policy: LearnedPolicy,
     config: FeatureConfig,
     steps: StepRows,
+    /// Log-probability of giving up, if that was decided.
+    given_up: Option<f32>,
     is_blind: bool,
 }
 
 impl Recorder {
     fn new(policy: LearnedPolicy, config: FeatureConfig) -> Self {
         let steps = StepRows::new(config.n_features(), config.n_models);
-        Self { policy, config, steps, is_blind: false }
+        Self { policy, config, steps, given_up: None, is_blind: false }
     }
 
     fn take(&mut self) -> StepRows {
@@ -118,8 +124,14 @@ impl RoutingPolicy for Recorder {
             seen.budget = tollgate_routing::BudgetView::default();
         }
         let verdict = self.policy.decide(&seen)?;
-        if let Verdict::Call(decision) = verdict {
-            self.steps.push(self.policy.last_features(), decision.action, context.allowed);
+        match verdict {
+            Verdict::Call(decision) => {
+                self.steps.push(self.policy.last_features(), decision.action, context.allowed);
+            }
+            Verdict::Stop(_) => {
+                self.steps.push_stop(self.policy.last_features(), context.allowed);
+                self.given_up = self.policy.last_probabilities().last().map(|probability| probability.ln().min(0.0));
+            }
         }
         Ok(verdict)
     }

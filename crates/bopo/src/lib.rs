@@ -22,6 +22,8 @@ mod config;
 mod critic;
 mod error;
 mod experience;
+#[cfg(test)]
+mod giving_up_tests;
 mod loss;
 mod optimizer;
 mod progress;

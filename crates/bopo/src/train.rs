@@ -135,7 +135,7 @@ impl<'a> Setup<'a> {
                 n_features: features.n_features(),
                 n_hidden: config.n_hidden,
                 n_models: pool.len(),
-                early_stop: false,
+                early_stop: config.early_stop,
             },
             policy_id: variant.as_str().to_owned(),
             train_seed,
