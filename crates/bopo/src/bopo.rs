@@ -18,6 +18,7 @@ use crate::config::{Advantage, BopoConfig, TrainConfig};
 use crate::critic::ReferenceRows;
 use crate::error::TrainError;
 use crate::experience::{Assessor, Experience, Guidance};
+use crate::giving_up::giving_up_loss;
 use crate::loss::{
     chosen_log_probs, clipped_surrogate_loss, half_squared_error, masked_log_probs, mean_entropy, mean_kl,
 };
@@ -228,6 +229,10 @@ impl<'a> Bopo<'a> {
         metrics.approx_kl += ratios.iter().map(|&ratio| (ratio - 1.0) - ratio.ln()).sum::<f32>() / n;
 
         let mut loss = (surrogate - (entropy * self.config.entropy_weight)?)?;
+        if self.spec.shape.early_stop {
+            // The logarithms of the probabilities are logits as well.
+            loss = (loss + giving_up_loss(&log_probs, &gather(&experience.worth, rows, self.device)?)?)?;
+        }
         if let Some(reference) = &self.reference_policy {
             let ref_log_probs = masked_log_probs(&reference.logits(&features)?, &allowed)?.detach();
             loss = (loss + (mean_kl(&log_probs, &ref_log_probs)? * self.config.kl_weight)?)?;

@@ -9,6 +9,7 @@ use crate::collect::Trajectory;
 use crate::config::{Advantage, BopoConfig};
 use crate::critic::ReferenceRows;
 use crate::error::TrainError;
+use crate::giving_up::worth_of_going_on;
 use crate::reward::{
     BoundaryCosts, CostNormalisation, boundary_relative_reward, clipped_cost_norm, cost_in_spreads, outcome_reward,
 };
@@ -31,6 +32,8 @@ pub(crate) struct Experience {
     /// Targets of the critic; empty for the group advantages.
     pub(crate) success_returns: Vec<f32>,
     pub(crate) cost_returns: Vec<f32>,
+    /// What going on was worth; empty where the network cannot give up.
+    pub(crate) worth: Vec<f32>,
     pub(crate) explained_variance: f32,
     pub(crate) mean_return: f32,
 }
@@ -53,6 +56,7 @@ impl Assessor<'_> {
             advantages: Vec::new(),
             success_returns: Vec::new(),
             cost_returns: Vec::new(),
+            worth: Vec::new(),
             explained_variance: 0.0,
             mean_return: 0.0,
         };
@@ -61,6 +65,9 @@ impl Assessor<'_> {
         for trajectory in trajectories {
             experience.steps.extend(&trajectory.steps);
             experience.old_log_probs.extend_from_slice(&trajectory.log_probs);
+            if self.shape.early_stop {
+                experience.worth.extend(self.worth(trajectory));
+            }
         }
         match self.config.advantage {
             Advantage::ReferenceCritic => self.assess_with_critic(trajectories, &mut experience)?,
@@ -109,6 +116,23 @@ impl Assessor<'_> {
         rewards
     }
 
+    /// What going on was worth at each decision of an episode.
+    fn worth(&self, trajectory: &Trajectory) -> Vec<f32> {
+        let label = self.guidance.labels[trajectory.spec.task_idx];
+        let unit = self.cost_unit(label);
+        let costs: Vec<f32> = trajectory.costs.iter().map(|&cost| cost_in_spreads(cost, &unit)).collect();
+        let outcome = outcome_reward(trajectory.value, label.difficulty, &self.config.bonus);
+        worth_of_going_on(outcome, &costs, trajectory.spec.point.lambda, trajectory.is_given_up)
+    }
+
+    /// What a step's cost is divided by.
+    fn cost_unit(&self, label: &BoundaryLabel) -> BoundaryCosts {
+        match self.config.cost_normalisation {
+            CostNormalisation::Suite => self.guidance.costs,
+            CostNormalisation::Task => BoundaryCosts::of_task(label),
+        }
+    }
+
     fn reward(&self, trajectory: &Trajectory) -> f32 {
         let label = self.guidance.labels[trajectory.spec.task_idx];
         let cost_norm = self.cost_norm(trajectory.total_cost(), label);
@@ -137,10 +161,7 @@ impl Assessor<'_> {
         let mut returns = Vec::with_capacity(experience.steps.len());
         for trajectory in trajectories {
             let label = self.guidance.labels[trajectory.spec.task_idx];
-            let unit = match self.config.cost_normalisation {
-                CostNormalisation::Suite => self.guidance.costs,
-                CostNormalisation::Task => BoundaryCosts::of_task(label),
-            };
+            let unit = self.cost_unit(label);
             let lambda = trajectory.spec.point.lambda;
             let n_steps = trajectory.steps.len();
             let (mut success_values, mut cost_values) = (Vec::with_capacity(n_steps), Vec::with_capacity(n_steps));

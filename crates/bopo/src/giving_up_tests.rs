@@ -106,7 +106,8 @@ fn an_episode_that_was_given_up_is_worth_no_outcome_less_what_it_had_cost() {
             row += 1;
         }
     }
-    assert_eq!([row; 3], [experience.steps.len(), experience.old_log_probs.len(), experience.cost_returns.len()]);
+    let lengths = [&experience.old_log_probs, &experience.cost_returns, &experience.worth].map(Vec::len);
+    assert_eq!(([row; 3], row), (lengths, experience.steps.len()));
 }
 
 #[test]

@@ -22,6 +22,7 @@ mod config;
 mod critic;
 mod error;
 mod experience;
+mod giving_up;
 #[cfg(test)]
 mod giving_up_tests;
 mod loss;

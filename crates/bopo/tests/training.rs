@@ -142,10 +142,10 @@ impl Arena for Hopeless {
 fn a_router_learns_to_give_up_what_no_model_solves_and_not_what_one_does() {
     let collected = collect();
     let mut config = config();
-    config.bopo.iterations = 40;
+    config.bopo.iterations = 20;
     config.bopo.episodes_per_iteration = 32;
     config.bopo.minibatch_size = 64;
-    config.bopo.reference_share = 0.0;
+    config.bopo.conditions.lambda_high = 0.2;
     let given_up = |arena: &dyn Arena| {
         let directory = tempfile::tempdir().unwrap();
         let trained = train_in(directory.path(), arena, &collected, &config, Variant::BopoEarlyStop).unwrap();
@@ -154,9 +154,9 @@ fn a_router_learns_to_give_up_what_no_model_solves_and_not_what_one_does() {
     let arena = SkillChainArena::new().unwrap();
     let solvable = given_up(&arena);
     let hopeless = given_up(&Hopeless(arena));
-    let mean = |shares: &[f32]| shares.iter().sum::<f32>() / shares.len() as f32;
-    assert!(mean(&hopeless[..3]) < 0.3 && mean(&hopeless[35..]) > 0.7, "{hopeless:?}");
-    assert!(mean(&solvable[35..]) < 0.3, "{solvable:?}");
+    assert!(hopeless[0] < 0.3 && hopeless[15..].iter().all(|&share| share > 0.9), "{hopeless:?}");
+    // A sixth of these tasks is impossible, and after so little training and under caps more of them look so.
+    assert!(solvable[15..].iter().sum::<f32>() / 5.0 < 0.5, "{solvable:?}");
 }
 
 #[test]
