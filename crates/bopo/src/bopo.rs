@@ -11,14 +11,14 @@ use tollgate_policy::{CheckpointSpec, RouterNetwork};
 use tollgate_rollout::derive_seed;
 use tollgate_routing::Budget;
 
-use crate::batch::{StopColumn, gather};
+use crate::batch::gather;
 use crate::collect::{RolloutSpec, Trajectory, collect};
 use crate::condition::OperatingPoint;
 use crate::config::{Advantage, BopoConfig, TrainConfig};
 use crate::critic::ReferenceRows;
 use crate::error::TrainError;
 use crate::experience::{Assessor, Experience, Guidance};
-use crate::giving_up::giving_up_loss;
+use crate::giving_up::{giving_up_loss, model_logits};
 use crate::loss::{
     chosen_log_probs, clipped_surrogate_loss, half_squared_error, masked_log_probs, mean_entropy, mean_kl,
 };
@@ -29,6 +29,10 @@ use crate::train::TrainingInputs;
 
 /// A loss beyond this is an explosion, not a lesson.
 const LARGEST_LOSS: f32 = 1e4;
+
+/// Every so many episodes are played to their end by a policy that may give up. Where it always does, nothing else could show it
+/// that going on has come to pay.
+const PERSEVERING: usize = 4;
 
 /// A training under way.
 pub(crate) struct Bopo<'a> {
@@ -110,7 +114,7 @@ impl<'a> Bopo<'a> {
         let experience = assessor.assess(&trajectories)?;
         let mut metrics = self.summarize(&trajectories, &experience);
         metrics.iteration = iteration;
-        metrics.env_steps = env_steps + n_calls(&trajectories) as u64;
+        metrics.env_steps = env_steps + experience.steps.len() as u64;
         self.learn(&experience, iteration, seed, &mut metrics)?;
         Ok(metrics)
     }
@@ -129,8 +133,14 @@ impl<'a> Bopo<'a> {
                 OperatingPoint { lambda: self.config.fixed_lambda, budget: Budget::Unlimited }
             };
             for member in 0..group_size {
-                let seed = derive_seed(seed, (group * group_size + member) as u64);
-                specs.push(RolloutSpec { task_idx, point, seed, is_conditioned: self.guidance.is_conditioned });
+                let episode = group * group_size + member;
+                specs.push(RolloutSpec {
+                    task_idx,
+                    point,
+                    seed: derive_seed(seed, episode as u64),
+                    is_conditioned: self.guidance.is_conditioned,
+                    may_give_up: self.spec.shape.early_stop && !episode.is_multiple_of(PERSEVERING),
+                });
             }
         }
         specs
@@ -146,7 +156,7 @@ impl<'a> Bopo<'a> {
             mean_return: experience.mean_return,
             success_rate: mean(&|trajectory| f32::from(u8::from(trajectory.is_success))),
             mean_cost_norm: mean(&|trajectory| cost_in_spreads(trajectory.total_cost(), &self.guidance.costs)),
-            large_share: n_large as f32 / n_calls(trajectories).max(1) as f32,
+            large_share: n_large as f32 / experience.steps.len().max(1) as f32,
             given_up_share: mean(&|trajectory| f32::from(u8::from(trajectory.is_given_up))),
             explained_variance: experience.explained_variance,
             lambda_mean: mean(&|trajectory| trajectory.spec.point.lambda),
@@ -211,8 +221,10 @@ impl<'a> Bopo<'a> {
         metrics: &mut IterationMetrics,
     ) -> Result<Tensor, TrainError> {
         let features = experience.steps.features_of(rows, self.device)?;
-        let allowed = experience.steps.allowed_of(rows, StopColumn::open(self.spec.shape), self.device)?;
-        let log_probs = masked_log_probs(&self.network.logits(&features)?, &allowed)?;
+        let allowed = experience.steps.allowed_of(rows, self.device)?;
+        let logits = self.network.logits(&features)?;
+        let n_models = self.spec.shape.n_models;
+        let log_probs = masked_log_probs(&model_logits(&logits, n_models)?, &allowed)?;
         let chosen = chosen_log_probs(&log_probs, &experience.steps.actions_of(rows, self.device)?)?;
         let old = gather(&experience.old_log_probs, rows, self.device)?;
         let advantages = gather(&experience.advantages, rows, self.device)?;
@@ -230,11 +242,12 @@ impl<'a> Bopo<'a> {
 
         let mut loss = (surrogate - (entropy * self.config.entropy_weight)?)?;
         if self.spec.shape.early_stop {
-            // The logarithms of the probabilities are logits as well.
-            loss = (loss + giving_up_loss(&log_probs, &gather(&experience.worth, rows, self.device)?)?)?;
+            let worth = gather(&experience.worth, rows, self.device)?;
+            loss = (loss + giving_up_loss(&logits, &allowed, &worth)?)?;
         }
         if let Some(reference) = &self.reference_policy {
-            let ref_log_probs = masked_log_probs(&reference.logits(&features)?, &allowed)?.detach();
+            let ref_log_probs =
+                masked_log_probs(&model_logits(&reference.logits(&features)?, n_models)?, &allowed)?.detach();
             loss = (loss + (mean_kl(&log_probs, &ref_log_probs)? * self.config.kl_weight)?)?;
         }
         Ok(loss)
@@ -268,9 +281,4 @@ impl<'a> Bopo<'a> {
         }
         Err(TrainError::Diverged { policy: self.spec.policy_id.clone(), iteration, quantity, value })
     }
-}
-
-/// Calls of any model: every decision but those to give up.
-fn n_calls(trajectories: &[Trajectory]) -> usize {
-    trajectories.iter().map(|trajectory| trajectory.steps.len() - usize::from(trajectory.is_given_up)).sum()
 }

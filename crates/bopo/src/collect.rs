@@ -5,8 +5,10 @@ use std::sync::Arc;
 use rayon::prelude::*;
 use tollgate_inference::BudgetConstrained;
 use tollgate_policy::{Choice, DecisionNetwork, FeatureConfig, LearnedPolicy};
-use tollgate_rollout::{Arena, PolicyError, RolloutError, RolloutRequest, RoutingContext, RoutingPolicy, Verdict};
-use tollgate_routing::{EpisodeId, NanoUsd, Objective, Task};
+use tollgate_rollout::{
+    Arena, Decision, PolicyError, RolloutError, RolloutRequest, RoutingContext, RoutingPolicy, Verdict,
+};
+use tollgate_routing::{Ending, EpisodeId, NanoUsd, Objective, Task};
 
 use crate::OperatingPoint;
 use crate::batch::StepRows;
@@ -21,17 +23,18 @@ pub(crate) struct RolloutSpec {
     pub(crate) seed: u64,
     /// Whether the policy is shown the operating point.
     pub(crate) is_conditioned: bool,
+    /// Whether it may give up.
+    pub(crate) may_give_up: bool,
 }
 
 /// A played episode, as training needs it.
 #[derive(Debug)]
 pub(crate) struct Trajectory {
     pub(crate) spec: RolloutSpec,
-    /// Every decision: the calls, and last the decision to give up where there was one.
     pub(crate) steps: StepRows,
-    /// Log-probabilities at the time of acting. `[n_steps]`.
+    /// Log-probabilities at the time of acting: of the chosen model, given that one was called. `[n_steps]`.
     pub(crate) log_probs: Vec<f32>,
-    /// What each decision cost; nothing for giving up. `[n_steps]`.
+    /// `[n_steps]`.
     pub(crate) costs: Vec<NanoUsd>,
     pub(crate) is_success: bool,
     pub(crate) is_given_up: bool,
@@ -71,6 +74,7 @@ fn play(
     recorder: &mut Recorder,
 ) -> Result<Trajectory, RolloutError> {
     recorder.is_blind = !spec.is_conditioned;
+    recorder.policy.set_may_give_up(spec.may_give_up);
     let request = RolloutRequest {
         episode_id: EpisodeId::new("training"),
         policy_id: Arc::from("in-training"),
@@ -80,14 +84,13 @@ fn play(
     };
     let mut policy = BudgetConstrained::new(&mut *recorder, spec.point.budget, spec.point.lambda);
     let episode = arena.play(task, &request, &mut policy)?;
-    let given_up = recorder.given_up.take();
     Ok(Trajectory {
         spec: *spec,
         steps: recorder.take(),
-        log_probs: episode.steps.iter().map(|step| step.log_prob).chain(given_up).collect(),
-        costs: episode.steps.iter().map(|step| step.turn.cost).chain(given_up.map(|_| NanoUsd::ZERO)).collect(),
+        log_probs: std::mem::take(&mut recorder.log_probs),
+        costs: episode.steps.iter().map(|step| step.turn.cost).collect(),
         is_success: episode.is_success,
-        is_given_up: given_up.is_some(),
+        is_given_up: episode.ending == Ending::GaveUp,
         value: objective.value(episode.is_success, episode.score),
     })
 }
@@ -97,15 +100,23 @@ struct Recorder {
     policy: LearnedPolicy,
     config: FeatureConfig,
     steps: StepRows,
-    /// Log-probability of giving up, if that was decided.
-    given_up: Option<f32>,
+    log_probs: Vec<f32>,
     is_blind: bool,
 }
 
 impl Recorder {
     fn new(policy: LearnedPolicy, config: FeatureConfig) -> Self {
         let steps = StepRows::new(config.n_features(), config.n_models);
-        Self { policy, config, steps, given_up: None, is_blind: false }
+        Self { policy, config, steps, log_probs: Vec::new(), is_blind: false }
+    }
+
+    /// The logarithm of the probability of the chosen model, given that one was called.
+    fn log_prob_of_model(&self, decision: Decision) -> f32 {
+        let (of_models, of_stop) = self.policy.last_probabilities().split_at(self.config.n_models);
+        if of_stop.is_empty() {
+            return decision.log_prob;
+        }
+        (of_models[decision.action.get()] / of_models.iter().sum::<f32>()).ln().min(0.0)
     }
 
     fn take(&mut self) -> StepRows {
@@ -124,14 +135,9 @@ impl RoutingPolicy for Recorder {
             seen.budget = tollgate_routing::BudgetView::default();
         }
         let verdict = self.policy.decide(&seen)?;
-        match verdict {
-            Verdict::Call(decision) => {
-                self.steps.push(self.policy.last_features(), decision.action, context.allowed);
-            }
-            Verdict::Stop(_) => {
-                self.steps.push_stop(self.policy.last_features(), context.allowed);
-                self.given_up = self.policy.last_probabilities().last().map(|probability| probability.ln().min(0.0));
-            }
+        if let Verdict::Call(decision) = verdict {
+            self.steps.push(self.policy.last_features(), decision.action, context.allowed);
+            self.log_probs.push(self.log_prob_of_model(decision));
         }
         Ok(verdict)
     }

@@ -1,32 +1,43 @@
-//! Giving up: when it pays, learnt from every decision and not from the rare ones that gave up.
+//! Giving up: whether to go on is learnt apart from which model is to answer.
 //!
-//! Our design. Most tasks can be solved, so the policy gradient first drives the probability of giving up to nothing everywhere,
-//! and what is never tried is never learnt. But giving up needs no trial: it brings nothing more and costs nothing more, so
-//! going on was worth exactly what the episode went on to earn. Each decision is therefore an example of a cost-sensitive
-//! classification (after Lazaric et al., "Analysis of a Classification-based Policy Iteration Algorithm", 2010): give up where the
-//! rest of the episode lost, go on where it gained, weighted by how much.
+//! Our design. As one more action of the policy gradient giving up is soon unlearnt: most tasks can be solved, so its probability
+//! falls to nothing everywhere, and what is never tried is never learnt. But it needs no trial. It brings nothing more and costs
+//! nothing more, so going on was worth exactly what the episode went on to earn, and each call of a model is an example of a
+//! cost-sensitive classification (after Lazaric, Ghavamzadeh and Munos, "Analysis of a Classification-based Policy Iteration
+//! Algorithm", 2010): give up where the rest of the episode lost, go on where it gained, weighted by how much. The surrogate loss
+//! knows nothing of it: its probabilities are those of the models, given that one is called. So the odds of giving up may move
+//! fast without tearing its ratios apart.
+//!
+//! Where grades count, giving up keeps the grade so far, which is not known before the end; it is taken for 0, so the router
+//! gives up later than it might.
 
 use candle_core::{D, Result, Tensor};
 
-/// What the rest of an episode was worth from each of its decisions to call a model: its outcome less `lambda` times the cost to
-/// go. The decision to give up says nothing of what going on would have been worth, and counts 0.
+use crate::loss::masked_logits;
+
+/// What going on was worth from each call of an episode: its outcome less `lambda` times the cost to go.
 ///
 /// # Shapes
-/// `costs`: one per decision. Returns one per decision.
-pub(crate) fn worth_of_going_on(outcome: f32, costs: &[f32], lambda: f32, is_given_up: bool) -> Vec<f32> {
+/// `costs`: one per call. Returns one per call.
+pub(crate) fn worth_of_going_on(outcome: f32, costs: &[f32], lambda: f32) -> Vec<f32> {
     let mut to_go: f32 = costs.iter().sum();
-    let mut worth: Vec<f32> = costs
-        .iter()
-        .map(|cost| {
-            let worth = outcome - lambda * to_go;
-            to_go -= cost;
-            worth
-        })
-        .collect();
-    if let Some(last) = worth.last_mut().filter(|_| is_given_up) {
-        *last = 0.0;
-    }
-    worth
+    let worth = |cost: &f32| {
+        let worth = outcome - lambda * to_go;
+        to_go -= cost;
+        worth
+    };
+    costs.iter().map(worth).collect()
+}
+
+/// The logits of the models, without the one to give up.
+///
+/// # Shapes
+/// `logits`: `[batch, n_actions]`. Returns `[batch, n_models]`.
+///
+/// # Errors
+/// When there are fewer logits than models.
+pub(crate) fn model_logits(logits: &Tensor, n_models: usize) -> Result<Tensor> {
+    logits.narrow(D::Minus1, 0, n_models)
 }
 
 /// Weighted logistic loss of the odds of giving up, `mean(|w| softplus(sign(w) u))` with `u = z_stop - ln(sum(e^z))` over the
@@ -35,14 +46,15 @@ pub(crate) fn worth_of_going_on(outcome: f32, costs: &[f32], lambda: f32, is_giv
 /// moves the logit to give up alone: which model answers is none of its business.
 ///
 /// # Shapes
-/// `masked_logits`: `[batch, n_models + 1]`, the last to give up. `worth`: `[batch]`. Returns a scalar.
+/// `logits`: `[batch, n_models + 1]`, the last to give up. `allowed` (1 or 0): `[batch, n_models]`. `worth`: `[batch]`. Returns a
+/// scalar.
 ///
 /// # Errors
 /// When the shapes do not fit.
-pub(crate) fn giving_up_loss(masked_logits: &Tensor, worth: &Tensor) -> Result<Tensor> {
-    let n_models = masked_logits.dim(D::Minus1)? - 1;
-    let models = masked_logits.narrow(1, 0, n_models)?.log_sum_exp(D::Minus1)?.detach();
-    let odds = (masked_logits.narrow(1, n_models, 1)?.squeeze(1)? - models)?;
+pub(crate) fn giving_up_loss(logits: &Tensor, allowed: &Tensor, worth: &Tensor) -> Result<Tensor> {
+    let n_models = allowed.dim(D::Minus1)?;
+    let models = masked_logits(&model_logits(logits, n_models)?, allowed)?.log_sum_exp(D::Minus1)?.detach();
+    let odds = (logits.narrow(1, n_models, 1)?.squeeze(1)? - models)?;
     (worth.abs()? * softplus(&(odds * worth.sign()?)?)?)?.mean_all()
 }
 
@@ -65,35 +77,39 @@ mod tests {
         }
     }
 
+    /// A mask of the second model, in so many rows.
+    fn first_model_only(n_rows: usize) -> Tensor {
+        Tensor::from_vec([1.0_f32, 0.0].repeat(n_rows), (n_rows, 2), &Device::Cpu).unwrap()
+    }
+
     fn gradient(logits: &[f32; 3], worth: f32) -> Vec<f32> {
         let logits = Var::from_tensor(&Tensor::new(&[*logits], &Device::Cpu).unwrap()).unwrap();
         let worth = Tensor::new(&[worth], &Device::Cpu).unwrap();
-        let loss = giving_up_loss(logits.as_tensor(), &worth).unwrap();
+        let loss = giving_up_loss(logits.as_tensor(), &first_model_only(1), &worth).unwrap();
         loss.backward().unwrap().get(logits.as_tensor()).unwrap().to_vec2::<f32>().unwrap().concat()
     }
 
     #[test]
     fn going_on_is_worth_the_outcome_less_the_cost_to_go() {
-        check(&worth_of_going_on(1.0, &[0.4, 0.2], 0.5, false), &[0.7, 0.9]);
-        check(&worth_of_going_on(0.0, &[0.4, 0.2, 0.0], 0.5, true), &[-0.3, -0.1, 0.0]);
-        check(&worth_of_going_on(0.5, &[0.4, 0.0], 0.0, true), &[0.5, 0.0]);
-        check(&worth_of_going_on(0.0, &[], 0.5, false), &[]);
+        check(&worth_of_going_on(1.0, &[0.4, 0.2], 0.5), &[0.7, 0.9]);
+        check(&worth_of_going_on(0.0, &[0.4, 0.2], 0.5), &[-0.3, -0.1]);
+        check(&worth_of_going_on(0.0, &[], 0.5), &[]);
     }
 
     #[test]
     fn the_odds_of_giving_up_move_against_the_worth_of_going_on_however_improbable_it_is() {
         // sigmoid(-20) is about nothing, sigmoid(20) about 1.
-        check(&gradient(&[-60.0, 0.0, -20.0], -0.3), &[0.0, 0.0, -0.3]);
-        check(&gradient(&[-60.0, 0.0, -20.0], 0.3), &[0.0, 0.0, 0.0]);
-        check(&gradient(&[-60.0, 0.0, 0.0], 0.3), &[0.0, 0.0, 0.15]);
+        check(&gradient(&[0.0, 9.0, -20.0], -0.3), &[0.0, 0.0, -0.3]);
+        check(&gradient(&[0.0, 9.0, -20.0], 0.3), &[0.0, 0.0, 0.0]);
+        check(&gradient(&[0.0, 9.0, 0.0], 0.3), &[0.0, 0.0, 0.15]);
     }
 
     #[test]
     fn the_loss_is_least_where_the_odds_are_those_of_losing_to_gaining() {
         let loss = |odds: f32| {
-            let logits = Tensor::new(&[[0.0_f32, -1e9, odds]; 3], &Device::Cpu).unwrap();
+            let logits = Tensor::new(&[[0.0_f32, 9.0, odds]; 3], &Device::Cpu).unwrap();
             let worth = Tensor::new(&[0.6_f32, -0.1, -0.2], &Device::Cpu).unwrap();
-            giving_up_loss(&logits, &worth).unwrap().to_scalar::<f32>().unwrap()
+            giving_up_loss(&logits, &first_model_only(3), &worth).unwrap().to_scalar::<f32>().unwrap()
         };
         let best = 0.5_f32.ln();
         assert!(loss(best) < loss(best + 0.1) && loss(best) < loss(best - 0.1));

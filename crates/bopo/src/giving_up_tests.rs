@@ -42,7 +42,13 @@ fn play() -> Played {
     }
     let point = OperatingPoint { lambda: LAMBDA, budget: Budget::Unlimited };
     let specs: Vec<RolloutSpec> = (0..64)
-        .map(|episode| RolloutSpec { task_idx: episode % 8, point, seed: episode as u64, is_conditioned: true })
+        .map(|episode| RolloutSpec {
+            task_idx: episode % 8,
+            point,
+            seed: episode as u64,
+            is_conditioned: true,
+            may_give_up: episode != 0,
+        })
         .collect();
     let frozen = Arc::new(network.freeze().unwrap());
     let trajectories = collect(&arena, &tasks, &frozen, features, &specs, Objective::Success).unwrap();
@@ -72,56 +78,48 @@ fn weighted(cost: NanoUsd) -> f32 {
 }
 
 #[test]
-fn giving_up_is_the_last_decision_of_its_episode_and_costs_nothing() {
+fn an_episode_that_was_given_up_has_the_calls_before_it() {
     let played = play();
     let given_up: Vec<&Trajectory> = played.trajectories.iter().filter(|trajectory| trajectory.is_given_up).collect();
     assert!((40..64).contains(&given_up.len()), "{}", given_up.len());
+    assert!(!played.trajectories[0].is_given_up, "it was not allowed to");
     for trajectory in &played.trajectories {
         let n_steps = trajectory.steps.len();
         assert_eq!([trajectory.log_probs.len(), trajectory.costs.len()], [n_steps; 2]);
-        let stops: Vec<usize> = (0..n_steps).filter(|&step| trajectory.steps.actions[step] == 2).collect();
-        let expected: Vec<usize> = (0..n_steps).filter(|&step| trajectory.is_given_up && step + 1 == n_steps).collect();
-        assert_eq!(stops, expected);
-        assert!(trajectory.log_probs.iter().all(|log_prob| (log_prob - (1.0_f32 / 3.0).ln()).abs() < 1e-5));
+        // Of two models that are as probable, whatever the probability of giving up.
+        assert!(trajectory.log_probs.iter().all(|log_prob| (log_prob - 0.5_f32.ln()).abs() < 1e-5));
     }
-    assert!(
-        given_up.iter().all(|trajectory| !trajectory.is_success && trajectory.costs.last() == Some(&NanoUsd::ZERO))
-    );
-    assert!(given_up.iter().any(|trajectory| trajectory.total_cost() == NanoUsd::ZERO), "none before the first step");
+    assert!(given_up.iter().all(|trajectory| !trajectory.is_success));
+    assert!(given_up.iter().any(|trajectory| trajectory.steps.len() == 0), "none before the first step");
 }
 
 #[test]
 fn an_episode_that_was_given_up_is_worth_no_outcome_less_what_it_had_cost() {
     let played = play();
-    let config = BopoConfig { gae_lambda: 1.0, ..BopoConfig::default() };
-    let experience = assess(&played, &config);
+    let experience = assess(&played, &BopoConfig { gae_lambda: 1.0, ..BopoConfig::default() });
     let mut row = 0;
     for trajectory in &played.trajectories {
         let outcome = f32::from(u8::from(trajectory.is_success));
         let mut to_go = trajectory.total_cost();
         for &cost in &trajectory.costs {
-            let (found, expected) = (experience.advantages[row], outcome - weighted(to_go));
-            assert!((found - expected).abs() < 1e-4, "found {found}, expected {expected}");
+            let expected = outcome - weighted(to_go);
+            for found in [experience.advantages[row], experience.worth[row]] {
+                assert!((found - expected).abs() < 1e-4, "found {found}, expected {expected}");
+            }
             to_go = to_go - cost;
             row += 1;
         }
     }
     let lengths = [&experience.old_log_probs, &experience.cost_returns, &experience.worth].map(Vec::len);
-    assert_eq!(([row; 3], row), (lengths, experience.steps.len()));
+    assert_eq!((lengths, experience.steps.len()), ([row; 3], row));
 }
 
 #[test]
-fn in_a_group_all_decisions_of_an_episode_share_its_advantage_the_last_one_too() {
+fn in_a_group_an_episode_given_up_before_its_first_step_takes_part_with_no_row() {
     let played = play();
     let config = BopoConfig { advantage: Advantage::Union, group_size: 8, ..BopoConfig::default() };
     let experience = assess(&played, &config);
-    assert_eq!(experience.advantages.len(), experience.steps.len());
-    let mut row = 0;
-    for trajectory in &played.trajectories {
-        let of_episode = &experience.advantages[row..row + trajectory.steps.len()];
-        assert!(of_episode.windows(2).all(|pair| pair[0].to_bits() == pair[1].to_bits()));
-        row += trajectory.steps.len();
-    }
+    assert_eq!([experience.advantages.len(), experience.worth.len()], [experience.steps.len(); 2]);
 }
 
 #[test]

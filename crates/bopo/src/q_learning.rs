@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use tollgate_policy::{FeatureConfig, RouterNetwork};
 use tollgate_routing::{Budget, Episode, ModelPool, Objective};
 
-use crate::batch::{StepRows, StopColumn, gather};
+use crate::batch::{StepRows, gather};
 use crate::condition::{ConditionConfig, OperatingPoint};
 use crate::error::TrainError;
 use crate::loss::{chosen_log_probs, half_squared_error, masked_logits};
@@ -107,7 +107,7 @@ pub(crate) fn train_q(
         };
         let rows: Vec<usize> = (0..transitions.steps.len()).collect();
         for chunk in rows.chunks(config.minibatch_size) {
-            let allowed = transitions.steps.allowed_of(chunk, StopColumn::Absent, device)?;
+            let allowed = transitions.steps.allowed_of(chunk, device)?;
             let logits = network.logits(&transitions.steps.features_of(chunk, device)?)?;
             let taken = chosen_log_probs(&logits, &transitions.steps.actions_of(chunk, device)?)?;
             let error = half_squared_error(&taken, &gather(&targets, chunk, device)?)?;
@@ -174,7 +174,7 @@ fn targets(
     let n_rows = transitions.steps.len();
     let rows: Vec<usize> = (0..n_rows).collect();
     let features = transitions.steps.features_of(&rows, device)?;
-    let allowed = transitions.steps.allowed_of(&rows, StopColumn::Absent, device)?;
+    let allowed = transitions.steps.allowed_of(&rows, device)?;
     let best = masked_logits(&network.logits(&features)?, &allowed)?.argmax(D::Minus1)?;
     let values: Vec<f32> = chosen_log_probs(&target.logits(&features)?, &best)?.to_vec1()?;
     let target_of = |row: usize| {

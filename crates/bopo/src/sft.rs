@@ -10,10 +10,11 @@ use tollgate_policy::{FeatureConfig, RouterNetwork};
 use tollgate_rollout::derive_seed;
 use tollgate_routing::{Budget, Episode, ModelPool, NanoUsd, SftExample};
 
-use crate::batch::{StepRows, StopColumn, gather};
+use crate::batch::{StepRows, gather};
 use crate::condition::{ConditionConfig, OperatingPoint};
 use crate::config::SftConfig;
 use crate::error::TrainError;
+use crate::giving_up::model_logits;
 use crate::loss::{masked_log_probs, weighted_cross_entropy};
 use crate::optimizer::AdamW;
 use crate::replay::replay;
@@ -108,17 +109,16 @@ pub(crate) fn warm_start(
     seed: u64,
 ) -> Result<f32, TrainError> {
     let mut optimizer = AdamW::new(network.variables(), 0.0, 1.0);
-    // No example gives up, and that says nothing against giving up: nobody could. As an allowed action that is never taken it
-    // would be unlearnt before it was ever tried, so its logit is left out and keeps about its place below those of the models.
-    let stop = StopColumn::closed(network.shape());
     let mut order: Vec<usize> = (0..rows.weights.len()).collect();
     let mut mean_loss = 0.0;
     for epoch in 0..config.epochs {
         order.shuffle(&mut Pcg64Mcg::seed_from_u64(derive_seed(seed, u64::from(epoch))));
         let mut total = 0.0;
         for chunk in order.chunks(config.minibatch_size) {
-            let logits = network.logits(&rows.steps.features_of(chunk, device)?)?;
-            let log_probs = masked_log_probs(&logits, &rows.steps.allowed_of(chunk, stop, device)?)?;
+            // No example gives up, and that says nothing against giving up: nobody could. As an action that is never taken it would
+            // be unlearnt before it was ever tried, so its logit has no part in this and keeps about its place below the models'.
+            let logits = model_logits(&network.logits(&rows.steps.features_of(chunk, device)?)?, rows.steps.n_models)?;
+            let log_probs = masked_log_probs(&logits, &rows.steps.allowed_of(chunk, device)?)?;
             let actions = rows.steps.actions_of(chunk, device)?;
             let loss = weighted_cross_entropy(&log_probs, &actions, &gather(&rows.weights, chunk, device)?)?;
             let value = loss.to_scalar::<f32>()?;

@@ -26,6 +26,7 @@ pub struct LearnedPolicy {
     network: Arc<DecisionNetwork>,
     features: RouterFeatures,
     choice: Choice,
+    may_give_up: bool,
     rng: Pcg64Mcg,
     buffer: Vec<f32>,
     probabilities: Vec<f32>,
@@ -45,10 +46,17 @@ impl LearnedPolicy {
             network,
             features: RouterFeatures::new(config),
             choice,
+            may_give_up: true,
             rng: Pcg64Mcg::seed_from_u64(0),
             buffer: Vec::with_capacity(config.n_features()),
             scratch: Scratch::default(),
         }
+    }
+
+    /// Whether it gives up where its network says so, as it does unless told otherwise. Kept from it, it goes on to the end, which
+    /// shows training what giving up would have missed.
+    pub fn set_may_give_up(&mut self, may_give_up: bool) {
+        self.may_give_up = may_give_up;
     }
 
     /// The features of the last decision. `[n_features]`.
@@ -58,7 +66,7 @@ impl LearnedPolicy {
     }
 
     /// The probability of each model in the last decision, 0 where it was not allowed, and last of all that of giving up where
-    /// the network can. `[n_actions]`.
+    /// the policy can. `[n_actions]`.
     #[must_use]
     pub fn last_probabilities(&self) -> &[f32] {
         &self.probabilities
@@ -91,7 +99,8 @@ impl RoutingPolicy for LearnedPolicy {
         self.features.extract(context, &mut self.buffer);
         let logits = self.network.forward(&self.buffer, &mut self.scratch);
         let n_models = context.pool.len();
-        masked_softmax(logits, context.allowed, n_models, &mut self.probabilities);
+        let n_open = if self.may_give_up { logits.len() } else { n_models };
+        masked_softmax(&logits[..n_open], context.allowed, n_models, &mut self.probabilities);
         if self.probabilities.iter().any(|probability| !probability.is_finite()) {
             return Err(PolicyError::NotFinite { policy: self.id.to_string(), step_idx: context.turns.len() });
         }
@@ -151,7 +160,7 @@ mod tests {
     use super::*;
 
     /// What a policy says at the first step whose logits are always these, with two models of which the small one is allowed.
-    fn first_verdict(logits: &[f32]) -> Result<Verdict, PolicyError> {
+    fn first_verdict(logits: &[f32], may_give_up: bool) -> Result<Verdict, PolicyError> {
         let config = FeatureConfig::signals(2, 0, 1_000);
         let weights = vec![0.0; config.n_features() * logits.len()];
         let network = Arc::new(DecisionNetwork::new(vec![(weights, logits.to_vec())]));
@@ -169,6 +178,7 @@ mod tests {
             group: None,
         };
         let mut policy = LearnedPolicy::new("p", network, config, Choice::Greedy);
+        policy.set_may_give_up(may_give_up);
         policy.begin(&task, 1);
         policy.decide(&RoutingContext {
             task: &task,
@@ -184,10 +194,13 @@ mod tests {
     #[test]
     fn the_logit_after_the_models_ends_the_episode_before_its_first_step() {
         let small = Verdict::Call(Decision::certain(ModelIndex::SMALL));
-        assert_eq!(first_verdict(&[0.0, 9.0]).unwrap(), small);
-        assert_eq!(first_verdict(&[0.0, 9.0, 0.5]).unwrap(), Verdict::Stop(Ending::GaveUp));
-        assert!(matches!(first_verdict(&[0.0, 9.0, -0.5]).unwrap(), Verdict::Call(call) if call.action.get() == 0));
-        assert!(matches!(first_verdict(&[0.0; 4]), Err(PolicyError::Mismatch { .. })));
+        assert_eq!(first_verdict(&[0.0, 9.0], true).unwrap(), small);
+        assert_eq!(first_verdict(&[0.0, 9.0, 0.5], false).unwrap(), small);
+        assert_eq!(first_verdict(&[0.0, 9.0, 0.5], true).unwrap(), Verdict::Stop(Ending::GaveUp));
+        assert!(
+            matches!(first_verdict(&[0.0, 9.0, -0.5], true).unwrap(), Verdict::Call(call) if call.action.get() == 0)
+        );
+        assert!(matches!(first_verdict(&[0.0; 4], true), Err(PolicyError::Mismatch { .. })));
     }
 
     #[track_caller]
