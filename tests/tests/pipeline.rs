@@ -95,11 +95,19 @@ fn a_study_writes_every_figure_with_its_interval_and_twice_the_same() {
     };
     let page = study(&dir.path().join("one"));
     assert_eq!(page, study(&dir.path().join("two")));
-    for piece in
-        ["## Frontier", "## Operating points", "## Success less", "## Success under a hard cap", "0 passed their cap"]
-    {
+    for piece in [
+        "## Frontier",
+        "## Operating points",
+        "## Success less",
+        "## Giving up",
+        "## Success under a hard cap",
+        "0 passed their cap",
+    ] {
         assert!(page.contains(piece), "{piece}\n{page}");
     }
+    // Money of both, share saved, success lost, share given up.
+    let given_up = page.lines().skip_while(|line| *line != "## Giving up").find(|line| line.starts_with("| 0.3 |"));
+    assert_eq!(given_up.map(|line| line.matches('(').count()), Some(5), "{page}");
     // Value, then its interval.
     let area = page.lines().find(|line| line.starts_with("| cascade |")).unwrap();
     assert!(area.matches('(').count() == 2 && area.matches(", ").count() == 2, "{area}");

@@ -18,6 +18,7 @@ use crate::config::{Advantage, BopoConfig, TrainConfig};
 use crate::critic::ReferenceRows;
 use crate::error::TrainError;
 use crate::experience::{Assessor, Experience, Guidance};
+use crate::giving_up::{giving_up_loss, model_logits};
 use crate::loss::{
     chosen_log_probs, clipped_surrogate_loss, half_squared_error, masked_log_probs, mean_entropy, mean_kl,
 };
@@ -28,6 +29,10 @@ use crate::train::TrainingInputs;
 
 /// A loss beyond this is an explosion, not a lesson.
 const LARGEST_LOSS: f32 = 1e4;
+
+/// Every so many episodes are played to their end by a policy that may give up. Where it always does, nothing else could show it
+/// that going on has come to pay.
+const PERSEVERING: usize = 4;
 
 /// A training under way.
 pub(crate) struct Bopo<'a> {
@@ -138,8 +143,14 @@ impl<'a> Bopo<'a> {
                 OperatingPoint { lambda: self.config.fixed_lambda, budget: Budget::Unlimited }
             };
             for member in 0..group_size {
-                let seed = derive_seed(seed, (group * group_size + member) as u64);
-                specs.push(RolloutSpec { task_idx, point, seed, is_conditioned: self.guidance.is_conditioned });
+                let episode = group * group_size + member;
+                specs.push(RolloutSpec {
+                    task_idx,
+                    point,
+                    seed: derive_seed(seed, episode as u64),
+                    is_conditioned: self.guidance.is_conditioned,
+                    may_give_up: self.spec.shape.early_stop && !episode.is_multiple_of(PERSEVERING),
+                });
             }
         }
         specs
@@ -161,6 +172,7 @@ impl<'a> Bopo<'a> {
             success_rate: mean(&|trajectory| f32::from(u8::from(trajectory.is_success))),
             mean_cost_norm: mean(&|trajectory| cost_in_spreads(trajectory.total_cost(), &self.guidance.costs)),
             large_share: n_large as f32 / actions().count().max(1) as f32,
+            given_up_share: mean(&|trajectory| f32::from(u8::from(trajectory.is_given_up))),
             explained_variance: experience.explained_variance,
             lambda_mean: mean(&|trajectory| trajectory.spec.point.lambda),
             ..IterationMetrics::default()
@@ -225,7 +237,9 @@ impl<'a> Bopo<'a> {
     ) -> Result<Tensor, TrainError> {
         let features = experience.steps.features_of(rows, self.device)?;
         let allowed = experience.steps.allowed_of(rows, self.device)?;
-        let log_probs = masked_log_probs(&self.network.logits(&features)?, &allowed)?;
+        let logits = self.network.logits(&features)?;
+        let n_models = self.spec.shape.n_models;
+        let log_probs = masked_log_probs(&model_logits(&logits, n_models)?, &allowed)?;
         let chosen = chosen_log_probs(&log_probs, &experience.steps.actions_of(rows, self.device)?)?;
         let old = gather(&experience.old_log_probs, rows, self.device)?;
         let advantages = gather(&experience.advantages, rows, self.device)?;
@@ -242,8 +256,13 @@ impl<'a> Bopo<'a> {
         metrics.approx_kl += ratios.iter().map(|&ratio| (ratio - 1.0) - ratio.ln()).sum::<f32>() / n;
 
         let mut loss = (surrogate - (entropy * self.config.entropy_weight)?)?;
+        if self.spec.shape.early_stop {
+            let worth = gather(&experience.worth, rows, self.device)?;
+            loss = (loss + giving_up_loss(&logits, &allowed, &worth)?)?;
+        }
         if let Some(reference) = &self.reference_policy {
-            let ref_log_probs = masked_log_probs(&reference.logits(&features)?, &allowed)?.detach();
+            let ref_log_probs =
+                masked_log_probs(&model_logits(&reference.logits(&features)?, n_models)?, &allowed)?.detach();
             loss = (loss + (mean_kl(&log_probs, &ref_log_probs)? * self.config.kl_weight)?)?;
         }
         Ok(loss)

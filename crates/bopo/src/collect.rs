@@ -13,7 +13,7 @@ use tollgate_policy::{Choice, DecisionNetwork, FeatureConfig, LearnedPolicy};
 use tollgate_rollout::{
     Arena, Decision, PolicyError, RolloutError, RolloutRequest, RoutingContext, RoutingPolicy, Verdict, derive_seed,
 };
-use tollgate_routing::{EpisodeId, ModelIndex, NanoUsd, Objective, Task};
+use tollgate_routing::{Ending, EpisodeId, ModelIndex, NanoUsd, Objective, Task};
 
 use crate::OperatingPoint;
 use crate::batch::StepRows;
@@ -28,6 +28,8 @@ pub(crate) struct RolloutSpec {
     pub(crate) seed: u64,
     /// Whether the policy is shown the operating point.
     pub(crate) is_conditioned: bool,
+    /// Whether it may give up.
+    pub(crate) may_give_up: bool,
 }
 
 /// A played episode, as training needs it.
@@ -35,11 +37,12 @@ pub(crate) struct RolloutSpec {
 pub(crate) struct Trajectory {
     pub(crate) spec: RolloutSpec,
     pub(crate) steps: StepRows,
-    /// Log-probabilities at the time of acting. `[n_steps]`.
+    /// Log-probabilities at the time of acting: of the chosen model, given that one was called. `[n_steps]`.
     pub(crate) log_probs: Vec<f32>,
     /// `[n_steps]`.
     pub(crate) costs: Vec<NanoUsd>,
     pub(crate) is_success: bool,
+    pub(crate) is_given_up: bool,
     /// What the episode is worth, 0 to 1.
     pub(crate) value: f32,
     /// What came of it where another model acted at a step.
@@ -110,6 +113,7 @@ impl Stage<'_> {
 
     fn play(&self, spec: &RolloutSpec, recorder: &mut Recorder) -> Result<Trajectory, RolloutError> {
         recorder.is_blind = !spec.is_conditioned;
+        recorder.policy.set_may_give_up(spec.may_give_up);
         let request = RolloutRequest {
             episode_id: EpisodeId::new("training"),
             policy_id: Arc::from("in-training"),
@@ -122,9 +126,10 @@ impl Stage<'_> {
         Ok(Trajectory {
             spec: *spec,
             steps: recorder.take(),
-            log_probs: episode.steps.iter().map(|step| step.log_prob).collect(),
+            log_probs: std::mem::take(&mut recorder.log_probs),
             costs: episode.steps.iter().map(|step| step.turn.cost).collect(),
             is_success: episode.is_success,
+            is_given_up: episode.ending == Ending::GaveUp,
             value: self.objective.value(episode.is_success, episode.score),
             forks: Vec::new(),
         })
@@ -191,6 +196,7 @@ struct Recorder {
     policy: LearnedPolicy,
     config: FeatureConfig,
     steps: StepRows,
+    log_probs: Vec<f32>,
     is_blind: bool,
     detour: Option<Detour>,
 }
@@ -198,7 +204,20 @@ struct Recorder {
 impl Recorder {
     fn new(policy: LearnedPolicy, config: FeatureConfig) -> Self {
         let steps = StepRows::new(config.n_features(), config.n_models);
-        Self { policy, config, steps, is_blind: false, detour: None }
+        Self { policy, config, steps, log_probs: Vec::new(), is_blind: false, detour: None }
+    }
+
+    /// The logarithm of the probability of a model, given that one is called.
+    fn log_prob_of_model(&self, action: ModelIndex) -> f32 {
+        let of_models = self.probabilities_of_models();
+        let is_certain_to_call = of_models.len() == self.policy.last_probabilities().len();
+        let of_calling = if is_certain_to_call { 1.0 } else { of_models.iter().sum::<f32>() };
+        (of_models[action.get()] / of_calling).ln().min(0.0)
+    }
+
+    /// Without the probability of giving up.
+    fn probabilities_of_models(&self) -> &[f32] {
+        &self.policy.last_probabilities()[..self.config.n_models]
     }
 
     fn take(&mut self) -> StepRows {
@@ -218,11 +237,13 @@ impl RoutingPolicy for Recorder {
         }
         let verdict = self.policy.decide(&seen)?;
         let Verdict::Call(mut decision) = verdict else { return Ok(verdict) };
-        let probabilities = self.policy.last_probabilities();
         let detour = self.detour.as_ref();
-        if let Some(action) = detour.and_then(|detour| detour.action(context.turns.len(), probabilities)) {
-            decision = Decision { action, log_prob: probabilities[action.get()].ln().min(0.0) };
+        if let Some(action) =
+            detour.and_then(|detour| detour.action(context.turns.len(), self.probabilities_of_models()))
+        {
+            decision = Decision { action, log_prob: self.log_prob_of_model(action) };
         }
+        self.log_probs.push(self.log_prob_of_model(decision.action));
         self.steps.push(self.policy.last_features(), decision.action, context.allowed);
         Ok(Verdict::Call(decision))
     }

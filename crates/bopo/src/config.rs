@@ -49,11 +49,13 @@ pub enum Variant {
     BopoForked,
     /// BoPO that compares an episode with others of its task and with the boundary probes, without a critic.
     BopoUnion,
+    /// BoPO that may give a task up before any step.
+    BopoEarlyStop,
 }
 
 impl Variant {
     /// Every variant.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::Bopo,
         Self::Sft,
         Self::Grpo,
@@ -74,6 +76,7 @@ impl Variant {
         Self::BopoCostToGo,
         Self::BopoForked,
         Self::BopoUnion,
+        Self::BopoEarlyStop,
     ];
 
     /// What a run trains by default: our method, the rivals that it is most often compared with, and the ablations.
@@ -93,6 +96,12 @@ impl Variant {
     #[must_use]
     pub const fn is_value_based(self) -> bool {
         matches!(self, Self::QLearning | Self::FittedQ | Self::StepValue)
+    }
+
+    /// Whether it never acts while it trains. What giving up would have saved is then in no episode that it sees.
+    #[must_use]
+    pub const fn is_offline(self) -> bool {
+        self.is_value_based() || matches!(self, Self::Sft | Self::Static)
     }
 
     /// The name in files, which is also the policy's id.
@@ -119,6 +128,7 @@ impl Variant {
             Self::BopoCostToGo => "bopo-cost-to-go",
             Self::BopoForked => "bopo-forked",
             Self::BopoUnion => "bopo-union",
+            Self::BopoEarlyStop => "bopo-early-stop",
         }
     }
 }
@@ -253,6 +263,8 @@ pub struct TrainConfig {
     pub verb_buckets: usize,
     /// What the router is kept from seeing.
     pub hidden: HiddenFeatures,
+    /// Whether the router may give a task up before any step, where it acts while it trains.
+    pub early_stop: bool,
     /// The warm start.
     pub sft: SftConfig,
     /// The optimization.
@@ -270,6 +282,7 @@ impl Default for TrainConfig {
             text_buckets: 320,
             verb_buckets: 0,
             hidden: HiddenFeatures::default(),
+            early_stop: false,
             sft: SftConfig::default(),
             bopo: BopoConfig::default(),
             q_learning: QLearningConfig::default(),
@@ -380,11 +393,13 @@ impl TrainConfig {
             Variant::BopoCostToGo => self.bopo.gae_lambda = 1.0,
             Variant::BopoForked => self.bopo.advantage = Advantage::Forked,
             Variant::BopoUnion => self.bopo.advantage = Advantage::Union,
+            Variant::BopoEarlyStop => self.early_stop = true,
             Variant::BopoNoText => {
                 self.text_buckets = 0;
                 self.verb_buckets = 0;
             }
         }
+        self.early_stop &= !variant.is_offline();
         self
     }
 }
@@ -402,6 +417,16 @@ mod tests {
         for variant in Variant::ALL {
             TrainConfig::default().for_variant(variant).check().unwrap();
         }
+    }
+
+    #[test]
+    fn only_what_acts_while_it_trains_may_give_up() {
+        let config = TrainConfig { early_stop: true, ..TrainConfig::default() };
+        for variant in Variant::ALL {
+            assert_eq!(config.for_variant(variant).early_stop, !variant.is_offline(), "{}", variant.as_str());
+        }
+        let may_by_default = |variant: &Variant| TrainConfig::default().for_variant(*variant).early_stop;
+        assert_eq!(Variant::ALL.into_iter().filter(may_by_default).collect::<Vec<_>>(), [Variant::BopoEarlyStop]);
     }
 
     #[test]

@@ -9,6 +9,7 @@ use crate::collect::{RolloutSpec, Trajectory};
 use crate::config::{Advantage, BopoConfig};
 use crate::critic::ReferenceRows;
 use crate::error::TrainError;
+use crate::giving_up::worth_of_going_on;
 use crate::reward::{
     BoundaryCosts, CostNormalisation, boundary_relative_reward, clipped_cost_norm, cost_in_spreads, outcome_reward,
 };
@@ -31,17 +32,10 @@ pub(crate) struct Experience {
     /// Targets of the critic; empty for the group advantages.
     pub(crate) success_returns: Vec<f32>,
     pub(crate) cost_returns: Vec<f32>,
+    /// What going on was worth; empty where the network cannot give up.
+    pub(crate) worth: Vec<f32>,
     pub(crate) explained_variance: f32,
     pub(crate) mean_return: f32,
-}
-
-impl Experience {
-    fn take_steps(&mut self, trajectories: &[Trajectory]) {
-        for trajectory in trajectories {
-            self.steps.extend(&trajectory.steps);
-            self.old_log_probs.extend_from_slice(&trajectory.log_probs);
-        }
-    }
 }
 
 /// Judges episodes by the boundary policies and by the critic as it stands.
@@ -62,6 +56,7 @@ impl Assessor<'_> {
             advantages: Vec::new(),
             success_returns: Vec::new(),
             cost_returns: Vec::new(),
+            worth: Vec::new(),
             explained_variance: 0.0,
             mean_return: 0.0,
         };
@@ -70,11 +65,11 @@ impl Assessor<'_> {
         match self.config.advantage {
             Advantage::Forked => self.assess_forks(trajectories, &mut experience),
             Advantage::ReferenceCritic | Advantage::WholeTrajectory => {
-                experience.take_steps(trajectories);
+                self.take_steps(trajectories, &mut experience);
                 self.assess_with_critic(trajectories, &mut experience)?;
             }
             Advantage::Union | Advantage::Grpo => {
-                experience.take_steps(trajectories);
+                self.take_steps(trajectories, &mut experience);
                 for (group, rewards) in
                     trajectories.chunks(self.config.group_size).zip(rewards.chunks(self.config.group_size))
                 {
@@ -86,6 +81,16 @@ impl Assessor<'_> {
             }
         }
         Ok(experience)
+    }
+
+    fn take_steps(&self, trajectories: &[Trajectory], experience: &mut Experience) {
+        for trajectory in trajectories {
+            experience.steps.extend(&trajectory.steps);
+            experience.old_log_probs.extend_from_slice(&trajectory.log_probs);
+            if self.shape.early_stop {
+                experience.worth.extend(self.worth(trajectory));
+            }
+        }
     }
 
     fn group_advantages(&self, group: &[Trajectory], rewards: &[f32]) -> Vec<f32> {
@@ -119,6 +124,23 @@ impl Assessor<'_> {
         rewards
     }
 
+    /// What going on was worth at each decision of an episode.
+    fn worth(&self, trajectory: &Trajectory) -> Vec<f32> {
+        let label = self.guidance.labels[trajectory.spec.task_idx];
+        let unit = self.cost_unit(label);
+        let costs: Vec<f32> = trajectory.costs.iter().map(|&cost| cost_in_spreads(cost, &unit)).collect();
+        let outcome = outcome_reward(trajectory.value, label.difficulty, &self.config.bonus);
+        worth_of_going_on(outcome, &costs, trajectory.spec.point.lambda)
+    }
+
+    /// What a step's cost is divided by.
+    fn cost_unit(&self, label: &BoundaryLabel) -> BoundaryCosts {
+        match self.config.cost_normalisation {
+            CostNormalisation::Suite => self.guidance.costs,
+            CostNormalisation::Task => BoundaryCosts::of_task(label),
+        }
+    }
+
     fn reward(&self, trajectory: &Trajectory) -> f32 {
         self.reward_of(&trajectory.spec, trajectory.value, trajectory.total_cost())
     }
@@ -135,11 +157,13 @@ impl Assessor<'_> {
     fn assess_forks(&self, trajectories: &[Trajectory], experience: &mut Experience) {
         for trajectory in trajectories {
             let reward = self.reward(trajectory);
+            let worth = if self.shape.early_stop { self.worth(trajectory) } else { Vec::new() };
             for fork in &trajectory.forks {
                 let log_prob = trajectory.log_probs[fork.step_idx];
                 let other = self.reward_of(&trajectory.spec, fork.value, fork.total_cost);
                 experience.steps.copy(&trajectory.steps, fork.step_idx);
                 experience.old_log_probs.push(log_prob);
+                experience.worth.extend(worth.get(fork.step_idx));
                 experience.advantages.push((1.0 - log_prob.exp()) * (reward - other));
             }
         }
@@ -161,10 +185,7 @@ impl Assessor<'_> {
         let mut returns = Vec::with_capacity(experience.steps.len());
         for trajectory in trajectories {
             let label = self.guidance.labels[trajectory.spec.task_idx];
-            let unit = match self.config.cost_normalisation {
-                CostNormalisation::Suite => self.guidance.costs,
-                CostNormalisation::Task => BoundaryCosts::of_task(label),
-            };
+            let unit = self.cost_unit(label);
             let lambda = trajectory.spec.point.lambda;
             let n_steps = trajectory.steps.len();
             let (mut success_values, mut cost_values) = (Vec::with_capacity(n_steps), Vec::with_capacity(n_steps));

@@ -22,6 +22,9 @@ mod config;
 mod critic;
 mod error;
 mod experience;
+mod giving_up;
+#[cfg(test)]
+mod giving_up_tests;
 mod loss;
 mod optimizer;
 mod progress;

@@ -25,6 +25,8 @@ pub struct IterationMetrics {
     pub mean_cost_norm: f32,
     /// Share of steps that the large model answered.
     pub large_share: f32,
+    /// Share of episodes that the policy gave up.
+    pub given_up_share: f32,
     /// The clipped surrogate loss.
     pub policy_loss: f32,
     /// The critic's loss; 0 for the group advantages, which have no critic.

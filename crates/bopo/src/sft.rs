@@ -14,6 +14,7 @@ use crate::batch::{StepRows, gather};
 use crate::condition::{ConditionConfig, OperatingPoint};
 use crate::config::SftConfig;
 use crate::error::TrainError;
+use crate::giving_up::model_logits;
 use crate::loss::{masked_log_probs, weighted_cross_entropy};
 use crate::optimizer::AdamW;
 use crate::replay::replay;
@@ -114,7 +115,9 @@ pub(crate) fn warm_start(
         order.shuffle(&mut Pcg64Mcg::seed_from_u64(derive_seed(seed, u64::from(epoch))));
         let mut total = 0.0;
         for chunk in order.chunks(config.minibatch_size) {
-            let logits = network.logits(&rows.steps.features_of(chunk, device)?)?;
+            // No example gives up, and that says nothing against giving up: nobody could. As an action that is never taken it would
+            // be unlearnt before it was ever tried, so its logit has no part in this and keeps about its place below the models'.
+            let logits = model_logits(&network.logits(&rows.steps.features_of(chunk, device)?)?, rows.steps.n_models)?;
             let log_probs = masked_log_probs(&logits, &rows.steps.allowed_of(chunk, device)?)?;
             let actions = rows.steps.actions_of(chunk, device)?;
             let loss = weighted_cross_entropy(&log_probs, &actions, &gather(&rows.weights, chunk, device)?)?;

@@ -131,7 +131,12 @@ impl<'a> Setup<'a> {
         let spec = CheckpointSpec {
             feature_version: FEATURE_VERSION,
             features,
-            shape: NetworkShape { n_features: features.n_features(), n_hidden: config.n_hidden, n_models: pool.len() },
+            shape: NetworkShape {
+                n_features: features.n_features(),
+                n_hidden: config.n_hidden,
+                n_models: pool.len(),
+                early_stop: config.early_stop,
+            },
             policy_id: variant.as_str().to_owned(),
             train_seed,
             models: pool.iter().map(|(_, model)| model.id.to_string()).collect(),

@@ -110,10 +110,54 @@ fn every_variant_trains_and_leaves_nothing_but_its_checkpoint() {
         let trained = train_in(directory.path(), &arena, &collected, &config(), variant).unwrap();
         assert_eq!(trained.spec.policy_id, variant.as_str());
         assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 2, "{}", variant.as_str());
-        let is_offline = variant.is_value_based() || matches!(variant, Variant::Sft | Variant::Static);
-        let n_iterations = if is_offline { 0 } else { 5 };
+        let n_iterations = if variant.is_offline() { 0 } else { 5 };
+        assert_eq!(trained.spec.shape.early_stop, variant == Variant::BopoEarlyStop, "{}", variant.as_str());
         assert_eq!(trained.log.len(), n_iterations, "{}", variant.as_str());
     }
+}
+
+/// An arena in which no task is ever solved.
+struct Hopeless(SkillChainArena);
+
+impl Arena for Hopeless {
+    fn pool(&self) -> &ModelPool {
+        self.0.pool()
+    }
+
+    fn n_signals(&self) -> usize {
+        self.0.n_signals()
+    }
+
+    fn play(
+        &self,
+        task: &Task,
+        request: &RolloutRequest,
+        policy: &mut dyn RoutingPolicy,
+    ) -> Result<Episode, RolloutError> {
+        Ok(Episode { is_success: false, score: 0.0, ..self.0.play(task, request, policy)? })
+    }
+}
+
+#[test]
+fn a_router_learns_to_give_up_what_no_model_solves_and_not_what_one_does() {
+    let collected = collect();
+    let mut config = config();
+    config.bopo.iterations = 20;
+    config.bopo.episodes_per_iteration = 32;
+    config.bopo.minibatch_size = 64;
+    config.bopo.conditions.lambda_high = 0.2;
+    let given_up = |arena: &dyn Arena| {
+        let directory = tempfile::tempdir().unwrap();
+        let trained = train_in(directory.path(), arena, &collected, &config, Variant::BopoEarlyStop).unwrap();
+        trained.log.iter().map(|metrics| metrics.given_up_share).collect::<Vec<_>>()
+    };
+    let arena = SkillChainArena::new().unwrap();
+    let solvable = given_up(&arena);
+    let hopeless = given_up(&Hopeless(arena));
+    // A quarter of the episodes goes on whatever the policy says.
+    assert!(hopeless[0] < 0.3 && hopeless[15..].iter().all(|&share| share > 0.7), "{hopeless:?}");
+    // A sixth of these tasks is impossible, and after so little training and under caps more of them look so.
+    assert!(solvable[15..].iter().sum::<f32>() / 5.0 < 0.5, "{solvable:?}");
 }
 
 #[test]

@@ -10,7 +10,7 @@ use tollgate_inference::{
     OutcomeGroup, OutcomeTable, RelativeToLarge, Resamples, choose_operating_point, frontier, frontier_area_difference,
     relative_to_large,
 };
-use tollgate_routing::{Budget, Objective, Split, TaskId};
+use tollgate_routing::{Budget, Ending, Objective, Split, TaskId};
 
 use crate::artifact;
 use crate::config::ReportConfig;
@@ -92,6 +92,7 @@ impl Evaluations {
             cost: episode.total_cost,
             n_large_calls: episode.n_large_calls,
             n_steps: episode.n_steps,
+            is_given_up: episode.ending == Ending::GaveUp,
             is_violation,
         };
         self.episodes.push(Evaluated { cell_idx, task_id: episode.task_id, split: episode.split, outcome });

@@ -26,8 +26,8 @@ columns! {
     IS_SUCCESS = "is_success", Bool, required, "", "Whether the task was solved.";
     SCORE = "score", Float32, required, "0 to 1", "The environment's grade.";
     TERMINATED = "terminated", Bool, required, "", "Whether the environment reached a final state.";
-    TRUNCATED = "truncated", Bool, required, "", "Whether the episode was cut off, at the horizon or for want of money. Exactly one of `terminated` and `truncated` is true.";
-    ENDING = "ending", Id, nullable, "", "Why it ended: `terminated`, `horizon` or `budget_exhausted`. Where it is null, a truncated episode counts as one that met its horizon.";
+    TRUNCATED = "truncated", Bool, required, "", "Whether the episode was cut off, at the horizon, for want of money or because the router gave up. Exactly one of `terminated` and `truncated` is true.";
+    ENDING = "ending", Id, nullable, "", "Why it ended: `terminated`, `horizon`, `budget_exhausted` or `gave_up`. Where it is null, a truncated episode counts as one that met its horizon.";
     TOTAL_COST_NANO_USD = "total_cost_nano_usd", Int64, required, "nano-USD", "What all its calls cost: the sum of `steps.cost_nano_usd`.";
     EXTRA = "extra", Text, nullable, "", "JSON object of what the log that the episode was imported from says about it and no column holds; null otherwise.";
 }
@@ -149,7 +149,7 @@ pub(crate) fn encode<'a>(
     batch.float32(&SCORE, rows().map(|row| row.score));
     batch.bool(&TERMINATED, rows().map(|row| row.ending == Ending::Terminated));
     batch.bool(&TRUNCATED, rows().map(|row| row.ending != Ending::Terminated));
-    batch.id(&ENDING, rows().map(|row| ending_name(row.ending)));
+    batch.id(&ENDING, rows().map(|row| row.ending.as_str()));
     batch.money(&TOTAL_COST_NANO_USD, rows().map(|row| row.total_cost))
 }
 
@@ -201,22 +201,10 @@ fn endings(columns: &Decoder<'_>) -> Result<Vec<Ending>, ContractError> {
             return Ok(if is_terminated { Ending::Terminated } else { Ending::Horizon });
         }
         let agrees = |ending: &Ending| (*ending == Ending::Terminated) == is_terminated;
-        [Ending::Terminated, Ending::Horizon, Ending::BudgetExhausted]
-            .into_iter()
-            .find(|&ending| ending_name(ending) == names.value(row))
-            .filter(agrees)
-            .ok_or_else(|| {
-                let expected = if is_terminated { "`terminated`" } else { "`horizon` or `budget_exhausted`" };
-                columns.value_error(&ENDING, row, format_args!("`{}`", names.value(row)), expected)
-            })
+        Ending::ALL.into_iter().find(|ending| ending.as_str() == names.value(row)).filter(agrees).ok_or_else(|| {
+            let expected = if is_terminated { "`terminated`" } else { "`horizon`, `budget_exhausted` or `gave_up`" };
+            columns.value_error(&ENDING, row, format_args!("`{}`", names.value(row)), expected)
+        })
     };
     (0..terminated.len()).map(ending).collect()
-}
-
-const fn ending_name(ending: Ending) -> &'static str {
-    match ending {
-        Ending::Terminated => "terminated",
-        Ending::Horizon => "horizon",
-        Ending::BudgetExhausted => "budget_exhausted",
-    }
 }

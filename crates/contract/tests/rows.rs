@@ -6,15 +6,17 @@ mod exhibits;
 
 use std::fmt::Debug;
 use std::fs;
+use std::sync::Arc;
 
-use arrow::array::AsArray;
+use arrow::array::{ArrayRef, AsArray, RecordBatch};
+use arrow::compute::not;
 use arrow::datatypes::Float64Type;
 use exhibits::{episodes, evaluations, examples, frontier, labels, steps, tasks, training_log};
 use tollgate_contract::{
-    ArtifactKind, ArtifactRow, ColumnType, ContractError, Digest, Manifest, ProductKind, Slot, StageRequest, StepRow,
-    shortest_double,
+    ArtifactKind, ArtifactRow, ColumnType, ContractError, Digest, EpisodeRow, Manifest, ProductKind, Slot,
+    StageRequest, StepRow, shortest_double,
 };
-use tollgate_routing::{Model, ModelPool, NanoUsd, Prices};
+use tollgate_routing::{Ending, Model, ModelPool, NanoUsd, Prices};
 
 #[track_caller]
 fn check_round_trip<R: ArtifactRow + Debug + PartialEq>(rows: &[R]) {
@@ -71,8 +73,24 @@ fn names_that_join_artifacts_have_one_type_in_all_of_them() {
 }
 
 #[test]
+fn every_ending_is_read_back_and_one_that_contradicts_its_flags_is_refused() {
+    for ending in Ending::ALL {
+        check_round_trip(&[EpisodeRow { ending, ..episodes().remove(3) }]);
+    }
+    let batch = EpisodeRow::to_batch(&[EpisodeRow { ending: Ending::GaveUp, ..episodes().remove(3) }]).unwrap();
+    let is_flag = |name: &str| ["terminated", "truncated"].contains(&name);
+    let schema = batch.schema();
+    let columns = schema.fields().iter().zip(batch.columns()).map(|(field, column)| -> ArrayRef {
+        if is_flag(field.name()) { Arc::new(not(column.as_boolean()).unwrap()) } else { column.clone() }
+    });
+    let flipped = RecordBatch::try_new(schema.clone(), columns.collect()).unwrap();
+    let error = EpisodeRow::from_batch(&flipped).unwrap_err().to_string();
+    assert!(error.starts_with("column `ending` is `gave_up` in row 0, expected `terminated`"), "{error}");
+}
+
+#[test]
 fn lambda_is_written_as_people_type_it() {
-    let batch = tollgate_contract::EpisodeRow::to_batch(&episodes()).unwrap();
+    let batch = EpisodeRow::to_batch(&episodes()).unwrap();
     let lambda = batch.column_by_name("lambda").unwrap().as_primitive::<Float64Type>().value(0);
     assert_eq!(lambda.to_bits(), 0.3_f64.to_bits());
     let mut value = 0.05_f32;
@@ -100,7 +118,7 @@ fn an_episode_and_its_rows_say_the_same() {
     let pool = ModelPool::new(vec![model("gpt-4.1-mini", 1.6), model("gpt-4.1", 8.0)]).unwrap();
     let of_first = || steps().into_iter().filter(|row| row.episode_id.as_str() == "e-0").collect::<Vec<_>>();
     let episode = episodes().remove(0).into_episode(tasks().remove(0), of_first());
-    assert_eq!(tollgate_contract::EpisodeRow::of(&episode, pool.large()), episodes()[0]);
+    assert_eq!(EpisodeRow::of(&episode, pool.large()), episodes()[0]);
     assert_eq!(StepRow::of(&episode, &pool).collect::<Vec<_>>(), of_first());
 }
 

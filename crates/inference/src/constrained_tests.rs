@@ -20,6 +20,24 @@ impl RoutingPolicy for Stubborn {
     }
 }
 
+/// Calls the last model of the pool so many times and then gives up; remembers what it was shown.
+struct Quitter {
+    n_calls: usize,
+    seen: Vec<BudgetView>,
+}
+
+impl RoutingPolicy for Quitter {
+    fn begin(&mut self, _task: &Task, _seed: u64) {}
+
+    fn decide(&mut self, context: &RoutingContext<'_>) -> Result<Verdict, PolicyError> {
+        self.seen.push(context.budget);
+        if context.turns.len() == self.n_calls {
+            return Ok(Verdict::Stop(Ending::GaveUp));
+        }
+        Ok(Verdict::Call(Decision::certain(context.pool.large())))
+    }
+}
+
 fn random_policy(n_models: usize, seed: u64) -> RandomMixing {
     let weights: Vec<f64> =
         (0..n_models as u64).map(|model| 1.0 + (tollgate_rollout::derive_seed(seed, model) % 10) as f64).collect();
@@ -102,6 +120,26 @@ fn the_cap_on_calls_is_shown_as_it_shrinks_and_starts_anew_with_each_episode() {
     let remaining: Vec<u32> =
         policy.into_inner().seen.iter().filter_map(|(view, _)| view.large_calls).map(|calls| calls.remaining).collect();
     assert_eq!(remaining, [9, 8, 7, 6, 5, 4, 3, 2, 9, 8, 7, 6, 5, 4, 3, 2]);
+}
+
+#[test]
+fn giving_up_reserves_and_counts_nothing_and_the_next_episode_starts_anew() {
+    let cap = NanoUsd::new(50_000_000);
+    let quitter = Quitter { n_calls: 2, seen: Vec::new() };
+    let calls = BudgetConstrained::new(quitter, Budget::LargeCalls(2), 0.0);
+    let mut policy = BudgetConstrained::new(calls, Budget::Usd(cap), 0.0);
+    let mut spent = [NanoUsd::ZERO; 2];
+    for spent in &mut spent {
+        let episode = try_play(&TestArena::new(2), &mut policy, Budget::Usd(cap), 1).unwrap();
+        assert_eq!((episode.ending, episode.steps.len()), (Ending::GaveUp, 2));
+        assert!(policy.reservation.is_none());
+        *spent = episode.total_cost();
+        assert_eq!(policy.ledger.as_ref().map(Ledger::remaining), Some(cap - *spent));
+    }
+    assert_eq!(spent[0], spent[1]);
+    let left = |view: &BudgetView| (view.large_calls.unwrap().remaining, view.usd.unwrap().remaining);
+    let seen = policy.into_inner().into_inner().seen;
+    assert_eq!((left(&seen[2]), left(&seen[3])), ((0, cap - spent[0]), (2, cap)));
 }
 
 #[test]

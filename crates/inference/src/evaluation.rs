@@ -89,6 +89,8 @@ pub struct EpisodeOutcome {
     pub n_large_calls: u32,
     /// Steps played.
     pub n_steps: u32,
+    /// Whether the router gave up.
+    pub is_given_up: bool,
     /// Whether the budget was exceeded.
     pub is_violation: bool,
 }
@@ -103,6 +105,7 @@ impl EpisodeOutcome {
             cost: episode.total_cost(),
             n_large_calls: episode.n_calls(large),
             n_steps: episode.steps.len() as u32,
+            is_given_up: episode.ending == Ending::GaveUp,
             is_violation: episode.is_violation(large),
         }
     }

@@ -173,7 +173,7 @@ mod tests {
 
     fn network() -> (CheckpointSpec, RouterNetwork) {
         let features = FeatureConfig::signals(2, 3, 1_000);
-        let shape = NetworkShape { n_features: features.n_features(), n_hidden: 8, n_models: 2 };
+        let shape = NetworkShape { n_features: features.n_features(), n_hidden: 8, n_models: 2, early_stop: false };
         let spec = CheckpointSpec {
             feature_version: FEATURE_VERSION,
             features,
@@ -196,6 +196,19 @@ mod tests {
         assert_eq!(found, spec);
         assert_eq!(loaded.freeze().unwrap(), network.freeze().unwrap());
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 2);
+    }
+
+    #[test]
+    fn a_checkpoint_from_before_there_was_giving_up_is_read() {
+        let directory = tempfile::tempdir().unwrap();
+        let (spec, network) = network();
+        save_checkpoint(directory.path(), &spec, &network).unwrap();
+        let path = directory.path().join(SPEC_FILE);
+        let text = fs::read_to_string(&path).unwrap();
+        let earlier = text.replace("\"n_models\": 2,\n    \"early_stop\": false", "\"n_models\": 2");
+        assert_ne!(earlier, text);
+        fs::write(&path, earlier).unwrap();
+        assert_eq!(load_checkpoint(directory.path(), &Device::Cpu).unwrap().0, spec);
     }
 
     #[test]

@@ -32,9 +32,9 @@ impl DecisionNetwork {
         Self { layers: layers.into_iter().map(|(weights, bias)| Layer { weights, bias }).collect() }
     }
 
-    /// How many values it puts out: one logit per model.
+    /// How many values it puts out: a policy's logits, or a critic's heads.
     #[must_use]
-    pub fn n_models(&self) -> usize {
+    pub fn n_outputs(&self) -> usize {
         self.layers.last().map_or(0, |layer| layer.bias.len())
     }
 
@@ -47,7 +47,7 @@ impl DecisionNetwork {
     /// The network's output for one feature vector.
     ///
     /// # Shapes
-    /// `features`: `[n_features]`. Returns `[n_models]`.
+    /// `features`: `[n_features]`. Returns `[n_outputs]`.
     pub fn forward<'s>(&self, features: &[f32], scratch: &'s mut Scratch) -> &'s [f32] {
         debug_assert_eq!(features.len(), self.n_features());
         scratch.output.clear();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64Mcg;
 use tollgate_rollout::{Decision, PolicyError, RoutingContext, RoutingPolicy, Verdict, derive_seed};
-use tollgate_routing::{ActionMask, ModelIndex, Task};
+use tollgate_routing::{ActionMask, Ending, ModelIndex, Task};
 
 use crate::{DecisionNetwork, FeatureConfig, RouterFeatures, Scratch};
 
@@ -18,13 +18,15 @@ pub enum Choice {
     Sample,
 }
 
-/// A policy that asks a trained network before each step.
+/// A policy that asks a trained network before each step. Where the network has one logit more than the pool has models, the
+/// last one is to give up: the policy then ends the episode with [`Ending::GaveUp`], whatever the budget allows.
 #[derive(Debug, Clone)]
 pub struct LearnedPolicy {
     id: Arc<str>,
     network: Arc<DecisionNetwork>,
     features: RouterFeatures,
     choice: Choice,
+    may_give_up: bool,
     rng: Pcg64Mcg,
     buffer: Vec<f32>,
     probabilities: Vec<f32>,
@@ -40,14 +42,21 @@ impl LearnedPolicy {
     pub fn new(id: &str, network: Arc<DecisionNetwork>, config: FeatureConfig, choice: Choice) -> Self {
         Self {
             id: Arc::from(id),
+            probabilities: Vec::with_capacity(network.n_outputs()),
             network,
             features: RouterFeatures::new(config),
             choice,
+            may_give_up: true,
             rng: Pcg64Mcg::seed_from_u64(0),
             buffer: Vec::with_capacity(config.n_features()),
-            probabilities: Vec::with_capacity(config.n_models),
             scratch: Scratch::default(),
         }
+    }
+
+    /// Whether it gives up where its network says so, as it does unless told otherwise. Kept from it, it goes on to the end, which
+    /// shows training what giving up would have missed.
+    pub fn set_may_give_up(&mut self, may_give_up: bool) {
+        self.may_give_up = may_give_up;
     }
 
     /// The features of the last decision. `[n_features]`.
@@ -56,7 +65,8 @@ impl LearnedPolicy {
         &self.buffer
     }
 
-    /// The probability of each model in the last decision; 0 where it was not allowed. `[n_models]`.
+    /// The probability of each model in the last decision, 0 where it was not allowed, and last of all that of giving up where
+    /// the policy can. `[n_actions]`.
     #[must_use]
     pub fn last_probabilities(&self) -> &[f32] {
         &self.probabilities
@@ -65,7 +75,9 @@ impl LearnedPolicy {
     fn check(&self, context: &RoutingContext<'_>) -> Result<(), PolicyError> {
         let config = self.features.config();
         let found = (context.pool.len(), context.observation.signals.len());
-        if found == (config.n_models, config.n_signals) && self.network.n_features() == config.n_features() {
+        let has_features = self.network.n_features() == config.n_features();
+        let has_actions = [config.n_models, config.n_models + 1].contains(&self.network.n_outputs());
+        if found == (config.n_models, config.n_signals) && has_features && has_actions {
             return Ok(());
         }
         Err(PolicyError::Mismatch {
@@ -86,7 +98,9 @@ impl RoutingPolicy for LearnedPolicy {
         self.check(context)?;
         self.features.extract(context, &mut self.buffer);
         let logits = self.network.forward(&self.buffer, &mut self.scratch);
-        masked_softmax(logits, context.allowed, &mut self.probabilities);
+        let n_models = context.pool.len();
+        let n_open = if self.may_give_up { logits.len() } else { n_models };
+        masked_softmax(&logits[..n_open], context.allowed, n_models, &mut self.probabilities);
         if self.probabilities.iter().any(|probability| !probability.is_finite()) {
             return Err(PolicyError::NotFinite { policy: self.id.to_string(), step_idx: context.turns.len() });
         }
@@ -94,6 +108,9 @@ impl RoutingPolicy for LearnedPolicy {
             Choice::Greedy => most_probable(&self.probabilities),
             Choice::Sample => draw(&self.probabilities, self.rng.random::<f32>()),
         };
+        if action == n_models {
+            return Ok(Verdict::Stop(Ending::GaveUp));
+        }
         Ok(Verdict::Call(Decision {
             action: ModelIndex::new(action),
             log_prob: self.probabilities[action].ln().min(0.0),
@@ -101,14 +118,17 @@ impl RoutingPolicy for LearnedPolicy {
     }
 }
 
-/// Probabilities of the allowed actions, in proportion to the exponentials of their logits. Not finite when a logit is.
-fn masked_softmax(logits: &[f32], allowed: ActionMask, probabilities: &mut Vec<f32>) {
+/// Probabilities of the allowed actions, in proportion to the exponentials of their logits. What follows the models' logits is
+/// always allowed. Not finite when a logit is.
+fn masked_softmax(logits: &[f32], allowed: ActionMask, n_models: usize, probabilities: &mut Vec<f32>) {
     probabilities.clear();
     probabilities.extend_from_slice(logits);
-    let largest = allowed.iter().map(|action| logits[action.get()]).fold(f32::NEG_INFINITY, f32::max);
+    let of_models = allowed.iter().map(|action| logits[action.get()]);
+    let largest = of_models.chain(logits[n_models..].iter().copied()).fold(f32::NEG_INFINITY, f32::max);
     let mut total = 0.0;
     for (index, value) in probabilities.iter_mut().enumerate() {
-        *value = if allowed.allows(ModelIndex::new(index)) { (*value - largest).exp() } else { 0.0 };
+        let is_allowed = index >= n_models || allowed.allows(ModelIndex::new(index));
+        *value = if is_allowed { (*value - largest).exp() } else { 0.0 };
         total += *value;
     }
     for value in probabilities {
@@ -135,12 +155,59 @@ fn draw(probabilities: &[f32], uniform: f32) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use tollgate_routing::{BudgetView, Model, ModelPool, Observation, Prices, Split, TaskId};
+
     use super::*;
+
+    /// What a policy says at the first step whose logits are always these, with two models of which the small one is allowed.
+    fn first_verdict(logits: &[f32], may_give_up: bool) -> Result<Verdict, PolicyError> {
+        let config = FeatureConfig::signals(2, 0, 1_000);
+        let weights = vec![0.0; config.n_features() * logits.len()];
+        let network = Arc::new(DecisionNetwork::new(vec![(weights, logits.to_vec())]));
+        let prices = Prices::per_million_usd(0.4, 0.1, 0.4, 1.6).unwrap();
+        let pool = ["small", "large"].map(|id| Model::new(id, prices).unwrap());
+        let pool = ModelPool::new(pool.to_vec()).unwrap();
+        let task = Task {
+            id: TaskId::new("t"),
+            environment: "e".into(),
+            split: Split::Test,
+            seed: 0,
+            instruction: "".into(),
+            horizon: 30,
+            kind: None,
+            group: None,
+        };
+        let mut policy = LearnedPolicy::new("p", network, config, Choice::Greedy);
+        policy.set_may_give_up(may_give_up);
+        policy.begin(&task, 1);
+        policy.decide(&RoutingContext {
+            task: &task,
+            turns: &[],
+            observation: &Observation::from_text(""),
+            pool: &pool,
+            quotes: &[],
+            budget: BudgetView::default(),
+            allowed: ActionMask::first(1),
+        })
+    }
+
+    #[test]
+    fn the_logit_after_the_models_ends_the_episode_before_its_first_step() {
+        let small = Verdict::Call(Decision::certain(ModelIndex::SMALL));
+        assert_eq!(first_verdict(&[0.0, 9.0], true).unwrap(), small);
+        assert_eq!(first_verdict(&[0.0, 9.0, 0.5], false).unwrap(), small);
+        assert_eq!(first_verdict(&[0.0, 9.0, 0.5], true).unwrap(), Verdict::Stop(Ending::GaveUp));
+        assert!(
+            matches!(first_verdict(&[0.0, 9.0, -0.5], true).unwrap(), Verdict::Call(call) if call.action.get() == 0)
+        );
+        assert!(matches!(first_verdict(&[0.0; 4], true), Err(PolicyError::Mismatch { .. })));
+    }
 
     #[track_caller]
     fn check_softmax(logits: &[f32], allowed: ActionMask, expected: &[f32]) {
         let mut found = Vec::new();
-        masked_softmax(logits, allowed, &mut found);
+        masked_softmax(logits, allowed, 3, &mut found);
+        assert_eq!(found.len(), expected.len());
         for (found, expected) in found.iter().zip(expected) {
             assert!((found - expected).abs() < 1e-6, "found {found}, expected {expected}");
         }
@@ -155,6 +222,12 @@ mod tests {
     }
 
     #[test]
+    fn giving_up_is_allowed_whatever_the_mask() {
+        check_softmax(&[0.0, 50.0, 0.0, 3.0_f32.ln()], ActionMask::first(1), &[0.25, 0.0, 0.0, 0.75]);
+        check_softmax(&[0.0, 0.0, 0.0, 900.0], ActionMask::first(3), &[0.0, 0.0, 0.0, 1.0]);
+    }
+
+    #[test]
     fn draws_follow_the_probabilities_and_never_take_a_masked_action() {
         assert_eq!(draw(&[0.25, 0.0, 0.75], 0.2), 0);
         assert_eq!(draw(&[0.25, 0.0, 0.75], 0.25), 2);
@@ -164,7 +237,7 @@ mod tests {
     #[test]
     fn a_network_that_is_not_finite_is_refused() {
         let mut probabilities = Vec::new();
-        masked_softmax(&[f32::NAN, 1.0], ActionMask::first(2), &mut probabilities);
+        masked_softmax(&[f32::NAN, 1.0], ActionMask::first(2), 2, &mut probabilities);
         assert!(probabilities.iter().any(|probability| probability.is_nan()));
     }
 }

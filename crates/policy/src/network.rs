@@ -18,6 +18,17 @@ pub struct NetworkShape {
     pub n_hidden: usize,
     /// Models in the pool: one logit each.
     pub n_models: usize,
+    /// Whether there is one more logit: to give the task up. Checkpoints from before there was one do not say.
+    #[serde(default)]
+    pub early_stop: bool,
+}
+
+impl NetworkShape {
+    /// Logits of the policy: the models', and the last to give up where there is one.
+    #[must_use]
+    pub const fn n_actions(&self) -> usize {
+        self.n_models + self.early_stop as usize
+    }
 }
 
 /// What the critic expects from a state on.
@@ -40,7 +51,8 @@ pub struct RouterNetwork {
 
 impl RouterNetwork {
     /// A new network with random weights from `seed`: uniform as by He et al. ("Delving Deep into Rectifiers", 2015), the
-    /// policy's last layer a hundred times smaller so that training starts from equal probabilities.
+    /// policy's last layer a hundred times smaller so that training starts from equal probabilities of the models. Giving up
+    /// starts improbable, at odds of e^-4 against one model: it ends what could be learnt of an episode.
     ///
     /// # Errors
     /// When the device has no room for it.
@@ -51,7 +63,7 @@ impl RouterNetwork {
             (0..n_in * n_out).map(|_| rng.random_range(-bound..bound)).collect::<Vec<f32>>()
         };
         let mut variables = Vec::new();
-        for (name, n_out, last_gain) in [("policy", shape.n_models, 0.01), ("critic", N_CRITIC_HEADS, 0.1)] {
+        for (name, n_out, last_gain) in [("policy", shape.n_actions(), 0.01), ("critic", N_CRITIC_HEADS, 0.1)] {
             let sizes = [
                 (shape.n_features, shape.n_hidden, 1.0),
                 (shape.n_hidden, shape.n_hidden, 1.0),
@@ -63,7 +75,12 @@ impl RouterNetwork {
                 variables.push((format!("{name}.{layer}.bias"), Var::zeros(n_out, DType::F32, device)?));
             }
         }
-        Ok(Self::from_variables(shape, variables))
+        let network = Self::from_variables(shape, variables);
+        if shape.early_stop {
+            let bias = [vec![0.0; shape.n_models], vec![INITIAL_STOP_LOGIT]].concat();
+            network.variables[POLICY_LAST_BIAS].1.set(&Tensor::from_vec(bias, shape.n_actions(), device)?)?;
+        }
+        Ok(network)
     }
 
     /// Puts a network together from its variables, in the order of [`Self::variables`].
@@ -87,7 +104,7 @@ impl RouterNetwork {
     /// Logits of the policy; masked actions are the caller's business.
     ///
     /// # Shapes
-    /// `features`: `[batch, n_features]`. Returns `[batch, n_models]`.
+    /// `features`: `[batch, n_features]`. Returns `[batch, n_actions]`.
     ///
     /// # Errors
     /// When a shape does not fit.
@@ -137,6 +154,12 @@ impl RouterNetwork {
 /// Success and cost to go.
 const N_CRITIC_HEADS: usize = 2;
 
+/// Where the logit to give up starts, beside those of the models at 0.
+const INITIAL_STOP_LOGIT: f32 = -4.0;
+
+/// Place of the bias of the policy's last layer among the variables.
+const POLICY_LAST_BIAS: usize = 5;
+
 /// Two hidden layers of rectified linear units.
 #[derive(Debug)]
 struct Perceptron {
@@ -182,7 +205,7 @@ mod tests {
     use super::*;
     use crate::Scratch;
 
-    const SHAPE: NetworkShape = NetworkShape { n_features: 37, n_hidden: 24, n_models: 3 };
+    const SHAPE: NetworkShape = NetworkShape { n_features: 37, n_hidden: 24, n_models: 3, early_stop: false };
 
     #[test]
     fn the_same_seed_gives_the_same_network() {
@@ -192,6 +215,15 @@ mod tests {
         };
         assert_eq!(weights(1), weights(1));
         assert_ne!(weights(1), weights(2));
+    }
+
+    #[test]
+    fn giving_up_is_one_more_logit_that_starts_improbable() {
+        let shape = NetworkShape { early_stop: true, ..SHAPE };
+        let network = RouterNetwork::new(shape, 5, &Device::Cpu).unwrap();
+        let logits = network.logits(&Tensor::zeros((1, 37), DType::F32, &Device::Cpu).unwrap()).unwrap();
+        assert_eq!(logits.to_vec2::<f32>().unwrap(), [[0.0, 0.0, 0.0, INITIAL_STOP_LOGIT]]);
+        assert_eq!(network.freeze_critic().unwrap().n_outputs(), N_CRITIC_HEADS);
     }
 
     #[test]

@@ -132,6 +132,24 @@ pub enum Ending {
     Horizon,
     /// Not even the cheapest model fitted into what was left of the budget.
     BudgetExhausted,
+    /// The router gave up on the task: no further call seemed worth its money.
+    GaveUp,
+}
+
+impl Ending {
+    /// Every ending.
+    pub const ALL: [Self; 4] = [Self::Terminated, Self::Horizon, Self::BudgetExhausted, Self::GaveUp];
+
+    /// The name in files.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Terminated => "terminated",
+            Self::Horizon => "horizon",
+            Self::BudgetExhausted => "budget_exhausted",
+            Self::GaveUp => "gave_up",
+        }
+    }
 }
 
 /// A finished episode with its trajectory.

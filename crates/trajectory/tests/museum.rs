@@ -13,7 +13,8 @@ use std::fmt::Debug;
 use std::path::{Path, PathBuf};
 
 use exhibits::{episodes, evaluations, examples, frontier, labels, steps, tasks, training_log};
-use tollgate_contract::{ArtifactKind, ArtifactRow};
+use tollgate_contract::{ArtifactKind, ArtifactRow, EpisodeRow};
+use tollgate_routing::Ending;
 use tollgate_trajectory::{read_rows, write_rows};
 
 fn museum() -> PathBuf {
@@ -22,7 +23,12 @@ fn museum() -> PathBuf {
 
 #[track_caller]
 fn check_readable<R: ArtifactRow + Debug + PartialEq + Clone>(expected: &[R]) {
-    let path = museum().join(R::KIND.file_name());
+    check_readable_in(&museum(), expected);
+}
+
+#[track_caller]
+fn check_readable_in<R: ArtifactRow + Debug + PartialEq + Clone>(directory: &Path, expected: &[R]) {
+    let path = directory.join(R::KIND.file_name());
     if !path.exists() && std::env::var_os("TOLLGATE_EXTEND_MUSEUM").is_some() {
         write_rows(&path, expected.to_vec()).unwrap();
     }
@@ -39,6 +45,12 @@ fn files_of_version_1_are_read_with_the_values_that_were_written() {
     check_readable(&training_log());
     check_readable(&evaluations());
     check_readable(&frontier());
+}
+
+#[test]
+fn an_episode_that_was_given_up_is_read_as_such() {
+    let given_up = EpisodeRow { ending: Ending::GaveUp, ..episodes().remove(3) };
+    check_readable_in(&museum().join("given_up"), &[given_up]);
 }
 
 #[test]

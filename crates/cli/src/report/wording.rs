@@ -117,6 +117,7 @@ pub(crate) const fn ending(ending: Ending) -> &'static str {
         Ending::Terminated => "ended by the environment",
         Ending::Horizon => "reached the horizon",
         Ending::BudgetExhausted => "budget exhausted",
+        Ending::GaveUp => "given up by the router",
     }
 }
 

@@ -143,6 +143,7 @@ fn metrics(iteration: &IterationMetrics) -> TrainingMetrics {
         success_rate: Some(iteration.success_rate),
         mean_cost_norm: Some(iteration.mean_cost_norm),
         large_share: Some(iteration.large_share),
+        given_up_share: Some(iteration.given_up_share),
         policy_loss: Some(iteration.policy_loss),
         value_loss: Some(iteration.value_loss),
         entropy: Some(iteration.entropy),

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use tollgate_bopo::Variant;
 use tollgate_inference::{
     Boundaries, Estimate, InferenceError, Metric, OperatingPointRule, OutcomeGroup, OutcomeTable, RunFigure,
     RunResamples, choose_operating_point,
@@ -13,6 +14,9 @@ use crate::figures::{Evaluations, looks_at_lambda};
 
 /// The family that every other one is compared with.
 const MAIN: &str = "bopo";
+
+/// The same method with giving up among its actions.
+const EARLY_STOP: &str = Variant::BopoEarlyStop.as_str();
 
 /// Keeps the resamples of a study apart from those of a report.
 const STUDY_SEED: u64 = 0x53_54_55_44_59;
@@ -49,6 +53,20 @@ pub(crate) struct OperatingPoints {
     pub(crate) family: Arc<str>,
     /// Per share that was asked for: of always-large's success, of its cost, on the reported split.
     pub(crate) points: Vec<(f64, Estimate, Estimate)>,
+}
+
+/// What the main method gains and loses at one weight of the cost where it may give up, over all episodes of a run.
+#[derive(Debug, Clone)]
+pub(crate) struct GivingUp {
+    pub(crate) lambda: f32,
+    /// What episodes cost that did not solve their task, per episode played: of the main method, and where it may give up. Dollars.
+    pub(crate) failed_cost_usd: [Estimate; 2],
+    /// Which share of that the second saves.
+    pub(crate) saved: Estimate,
+    /// By how much it solves fewer tasks.
+    pub(crate) success_lost: Estimate,
+    /// Share of its episodes that were given up.
+    pub(crate) given_up: Estimate,
 }
 
 impl Comparison {
@@ -127,6 +145,35 @@ impl Comparison {
             let value = self.resamples.mean(group, Metric::Value)?;
             Ok(Some(value.with(&share, |value, share| value - f64::from(lambda) * share)))
         })
+    }
+
+    /// What giving up saves and loses at every `lambda` without a cap; nothing where no policy of the run was trained for it.
+    pub(crate) fn giving_up(&self, lambdas: &[f32]) -> anyhow::Result<Vec<GivingUp>> {
+        let pair = |run: &Run, lambda, metric| -> Result<Option<[RunFigure; 2]>, InferenceError> {
+            let find = |policy_id| run.test.find(policy_id, lambda, Budget::Unlimited);
+            let (Some(main), Some(early)) = (find(MAIN), find(EARLY_STOP)) else { return Ok(None) };
+            Ok(Some([self.resamples.mean(main, metric)?, self.resamples.mean(early, metric)?]))
+        };
+        let pairs = |lambda, metric| -> Result<Option<Vec<[RunFigure; 2]>>, InferenceError> {
+            self.runs.iter().map(|run| pair(run, lambda, metric)).collect()
+        };
+        let combined = |pairs: &[[RunFigure; 2]], combine: fn(f64, f64) -> f64| {
+            self.resamples.estimate(&pairs.iter().map(|[main, early]| main.with(early, combine)).collect::<Vec<_>>())
+        };
+        let row = |&lambda: &f32| -> Result<Option<GivingUp>, InferenceError> {
+            let Some(failed) = pairs(lambda, Metric::FailedCostUsd)? else { return Ok(None) };
+            let Some(success) = pairs(lambda, Metric::Success)? else { return Ok(None) };
+            let Some(given_up) = pairs(lambda, Metric::GivenUp)? else { return Ok(None) };
+            Ok(Some(GivingUp {
+                lambda,
+                failed_cost_usd: [combined(&failed, |main, _| main)?, combined(&failed, |_, early| early)?],
+                saved: combined(&failed, |main, early| 1.0 - early / main)?,
+                success_lost: combined(&success, |main, early| main - early)?,
+                given_up: combined(&given_up, |_, early| early)?,
+            }))
+        };
+        let rows: Result<Vec<_>, _> = lambdas.iter().map(row).collect();
+        Ok(rows.or_bad_input()?.into_iter().flatten().collect())
     }
 
     /// Success under every cap.

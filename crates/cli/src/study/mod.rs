@@ -11,7 +11,7 @@ use std::path::Path;
 
 use anyhow::Context;
 
-pub(crate) use comparison::{Comparison, OperatingPoints};
+pub(crate) use comparison::{Comparison, GivingUp, OperatingPoints};
 pub(crate) use page::{Origin, figure, page};
 
 /// Writes a document as README.md into `directory`, which is made, and says where it is.

@@ -6,7 +6,7 @@ use tollgate_inference::Estimate;
 use tollgate_routing::Budget;
 
 use super::comparison::Line;
-use super::{Comparison, OperatingPoints};
+use super::{Comparison, GivingUp, OperatingPoints};
 
 /// Where the figures come from.
 pub(crate) struct Origin {
@@ -39,6 +39,12 @@ pub(crate) fn page(origin: &Origin, test: &Comparison, unseen: Option<&Compariso
     page.push_str("\n## Success less the weighted cost\n\n`J = V - lambda (C - C_small) / (C_large - C_small)`, without a cap.\n\n");
     let headings: Vec<String> = lambdas.iter().map(|lambda| format!("λ {lambda}")).collect();
     comparison_tables(&mut page, &headings, &test.objectives(&lambdas)?);
+
+    let giving_up = test.giving_up(&lambdas)?;
+    if !giving_up.is_empty() {
+        page.push_str("\n## Giving up\n\n`bopo-early-stop` against `bopo` at the same weight of the cost, without a cap. Money on failures: what episodes cost that did not solve their task, in dollars per 1,000 episodes played, solved or not. Lost: by how much the share of solved tasks is lower.\n\n");
+        giving_up_table(&mut page, &giving_up);
+    }
 
     let caps = test.caps();
     if !caps.is_empty() {
@@ -114,6 +120,26 @@ fn operating_table(page: &mut String, families: &[OperatingPoints]) {
         }
         page.push('\n');
     }
+}
+
+fn giving_up_table(page: &mut String, rows: &[GivingUp]) {
+    page.push_str("| λ | money on failures, `bopo` | `bopo-early-stop` | share saved | success lost | share given up |\n|---|---|---|---|---|---|\n");
+    for row in rows {
+        let [main, early] = row.failed_cost_usd.map(|usd| figure(per_thousand(usd)));
+        let _infallible = writeln!(
+            page,
+            "| {} | {main} | {early} | {} | {} | {} |",
+            row.lambda,
+            difference(row.saved),
+            difference(row.success_lost),
+            figure(row.given_up)
+        );
+    }
+}
+
+fn per_thousand(estimate: Estimate) -> Estimate {
+    let Estimate { value, low, high } = estimate;
+    Estimate { value: 1_000.0 * value, low: 1_000.0 * low, high: 1_000.0 * high }
 }
 
 /// The figures, and under them the differences.

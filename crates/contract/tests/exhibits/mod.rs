@@ -139,6 +139,7 @@ pub(crate) fn training_log() -> Vec<TrainingLogRow> {
         success_rate: Some(0.75),
         mean_cost_norm: Some(1.25),
         large_share: Some(0.1),
+        given_up_share: None,
         policy_loss: Some(-0.01),
         value_loss: Some(0.2),
         entropy: Some(0.6),

@@ -41,7 +41,12 @@ impl RoutingPolicy for Witness {
 
 /// A network with weights drawn at random: it looks at every feature.
 fn network(features: FeatureConfig) -> Arc<DecisionNetwork> {
-    let shape = NetworkShape { n_features: features.n_features(), n_hidden: 32, n_models: features.n_models };
+    let shape = NetworkShape {
+        n_features: features.n_features(),
+        n_hidden: 32,
+        n_models: features.n_models,
+        early_stop: false,
+    };
     Arc::new(RouterNetwork::new(shape, 11, &candle_core::Device::Cpu).unwrap().freeze().unwrap())
 }
 

@@ -49,12 +49,7 @@ impl EpisodeColumns {
         self.task_ids.push(Some(episode.text(&episode.task_id)), 1);
         self.environments.push(Some(reckoned.environment), 1);
         self.policy_ids.push(Some(reckoned.policy_id), 1);
-        let ending = match reckoned.ending {
-            Ending::Terminated => "terminated",
-            Ending::Horizon => "horizon",
-            Ending::BudgetExhausted => "budget_exhausted",
-        };
-        self.endings.push(Some(ending), 1);
+        self.endings.push(Some(reckoned.ending.as_str()), 1);
         self.seeds.push(reckoned.seed);
         self.n_steps.push(episode.steps.len() as i32);
         self.n_large_calls.push(reckoned.n_large_calls as i32);

@@ -25,11 +25,26 @@ pub enum Metric {
     Steps,
     /// Share of the cap that was used, 0 to 1; 0 without a cap.
     ShareOfCap,
+    /// Share of episodes that the router gave up, 0 to 1.
+    GivenUp,
+    /// Cost in dollars of an episode that did not solve its task; 0 for one that did.
+    FailedCostUsd,
 }
 
+const N_METRICS: usize = 9;
+
 impl Metric {
-    const ALL: [Self; 7] =
-        [Self::Success, Self::Score, Self::Value, Self::CostUsd, Self::LargeCalls, Self::Steps, Self::ShareOfCap];
+    const ALL: [Self; N_METRICS] = [
+        Self::Success,
+        Self::Score,
+        Self::Value,
+        Self::CostUsd,
+        Self::LargeCalls,
+        Self::Steps,
+        Self::ShareOfCap,
+        Self::GivenUp,
+        Self::FailedCostUsd,
+    ];
 
     fn of(self, outcome: &EpisodeOutcome, budget: Budget, objective: Objective) -> f64 {
         match self {
@@ -44,6 +59,8 @@ impl Metric {
                 Budget::LargeCalls(cap) => f64::from(outcome.n_large_calls) / f64::from(cap.max(1)),
                 Budget::Usd(cap) => outcome.cost.get() as f64 / cap.get().max(1) as f64,
             },
+            Self::GivenUp => f64::from(u8::from(outcome.is_given_up)),
+            Self::FailedCostUsd => outcome.cost.as_usd() * f64::from(u8::from(!outcome.is_success)),
         }
     }
 }
@@ -68,7 +85,7 @@ pub struct OutcomeGroup {
     /// Episodes that exceeded the budget.
     pub violations: u64,
     /// One column per metric, one mean per task.
-    columns: [Vec<f64>; 7],
+    columns: [Vec<f64>; N_METRICS],
 }
 
 impl OutcomeGroup {
@@ -225,7 +242,7 @@ struct Draft<'a> {
     n_episodes: u64,
     total_cost: NanoUsd,
     violations: u64,
-    sums: BTreeMap<&'a TaskId, (u64, [f64; 7])>,
+    sums: BTreeMap<&'a TaskId, (u64, [f64; N_METRICS])>,
 }
 
 impl<'a> Draft<'a> {
@@ -299,6 +316,18 @@ mod tests {
         assert_eq!((group.train_seeds.as_slice(), group.n_episodes), ([1, 2].as_slice(), 6));
         assert_eq!(group.total_cost, NanoUsd::new(36_000_000_000));
         assert!((group.mean(Metric::Success) - 0.625).abs() < 1e-12);
+    }
+
+    #[test]
+    fn the_cost_of_failures_and_the_share_given_up_are_means_over_all_episodes() {
+        let bopo = cell("bopo", 0.3, None);
+        let given_up = EpisodeOutcome { is_given_up: true, ..outcome(false, 3) };
+        let task = TaskId::new("a");
+        let episodes = [outcome(true, 8), outcome(false, 5), given_up, outcome(true, 1)];
+        let table = OutcomeTable::aggregate(Objective::Success, episodes.iter().map(|outcome| (&bopo, &task, outcome)))
+            .unwrap();
+        let means = [Metric::FailedCostUsd, Metric::GivenUp].map(|metric| table.groups()[0].mean(metric));
+        assert_eq!(means.map(f64::to_bits), [2.0, 0.25].map(f64::to_bits));
     }
 
     #[test]

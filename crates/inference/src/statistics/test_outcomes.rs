@@ -18,6 +18,7 @@ pub(crate) fn outcome(is_success: bool, cost_usd: u64) -> EpisodeOutcome {
         cost: NanoUsd::new(cost_usd * 1_000_000_000),
         n_large_calls: 0,
         n_steps: 1,
+        is_given_up: false,
         is_violation: false,
     }
 }
