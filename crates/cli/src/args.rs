@@ -71,6 +71,8 @@ pub(crate) enum Command {
     Prices(PricesArgs),
     /// Measure whether the simulated models behave as real logs do.
     Calibrate(CalibrateArgs),
+    /// Fit trained policies to a world that has changed, from a few hundred logged episodes of it.
+    Recalibrate(RecalibrateArgs),
     /// Write a finished run as a document: every policy with intervals over tasks and training runs.
     Study(StudyArgs),
     /// Write finished runs at several weights of the cost and shares of hard tasks as one table of where training collapses.
@@ -383,6 +385,25 @@ pub(crate) struct CalibrateArgs {
     /// Experiment config whose pool and task set are measured.
     #[arg(long, value_name = "FILE", default_value = "configs/household.toml")]
     pub(crate) config: PathBuf,
+    /// As JSON, for programs.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Flags of `recalibrate`.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:
+  tollgate recalibrate --checkpoint runs/household/optimize/checkpoint --episodes runs/now/simulate/episodes.parquet --out runs/now/checkpoint")]
+pub(crate) struct RecalibrateArgs {
+    /// Directory of the trained policies.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) checkpoint: PathBuf,
+    /// Logged episodes of the changed world; those of always-small and always-large are read.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) episodes: PathBuf,
+    /// Directory to write the fitted policies into.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: PathBuf,
     /// As JSON, for programs.
     #[arg(long)]
     pub(crate) json: bool,
