@@ -13,6 +13,7 @@ pub(crate) mod import;
 pub(crate) mod inspect;
 pub(crate) mod prices;
 pub(crate) mod recalibrate;
+pub(crate) mod robustness;
 pub(crate) mod stages;
 pub(crate) mod study;
 pub(crate) mod tasks;
