@@ -80,7 +80,7 @@ fn take_over(call: &StageCall, from: &Path) -> anyhow::Result<()> {
     for StoredPolicy { spec, network } in stored_policies(from, Some(arena.pool()))? {
         let directory = checkpoint.join(&spec.policy_id).join(format!("seed-{}", spec.train_seed));
         save_checkpoint(&directory, &spec, &network)?;
-        tracing::info!(variant = spec.policy_id, spec.train_seed, "taken over");
+        tracing::info!(variant = spec.policy_id, train_seed = spec.train_seed, "taken over");
     }
     let no_rows: [TrainingLogRow; 0] = [];
     artifact::write_rows(&call.request.output(ArtifactKind::TrainingLog), no_rows)?;
