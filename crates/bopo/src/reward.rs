@@ -27,11 +27,16 @@ pub struct BoundaryCosts {
 }
 
 impl BoundaryCosts {
-    /// The boundary costs of one task. A looping small model can cost more than the large one, so they are put in order.
+    /// What always-small and always-large cost. A looping small model can cost more than the large one, so they are put in order.
+    #[must_use]
+    pub fn new(small: NanoUsd, large: NanoUsd) -> Self {
+        Self { low: small.min(large), high: small.max(large) }
+    }
+
+    /// The boundary costs of one task.
     #[must_use]
     pub fn of_task(label: &BoundaryLabel) -> Self {
-        let (small, large) = (label.small.mean_cost, label.large.mean_cost);
-        Self { low: small.min(large), high: small.max(large) }
+        Self::new(label.small.mean_cost, label.large.mean_cost)
     }
 
     /// The mean boundary costs over tasks. `None` without tasks.
@@ -41,8 +46,7 @@ impl BoundaryCosts {
         let mean = |cost: fn(&BoundaryLabel) -> NanoUsd| {
             NanoUsd::new(labels.iter().map(cost).sum::<NanoUsd>().get() / n_tasks)
         };
-        let (small, large) = (mean(|label| label.small.mean_cost), mean(|label| label.large.mean_cost));
-        Some(Self { low: small.min(large), high: small.max(large) })
+        Some(Self::new(mean(|label| label.small.mean_cost), mean(|label| label.large.mean_cost)))
     }
 
     /// One unit of normalised cost. At least one nano-dollar, so that equal boundary costs divide by no zero.

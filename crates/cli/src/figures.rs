@@ -1,10 +1,10 @@
 //! The evaluated episodes as figures: one table per split, frontiers, the operating point. What summary and page share.
 
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use tollgate_contract::EvaluationRow;
+use tollgate_contract::{ArtifactKind, EvaluationRow, Slot};
 use tollgate_inference::{
     Boundaries, Cell, EpisodeOutcome, Estimate, Frontier, InferenceError, Metric, OperatingPoint, OperatingPointRule,
     OutcomeGroup, OutcomeTable, RelativeToLarge, Resamples, choose_operating_point, frontier, frontier_area_difference,
@@ -71,6 +71,16 @@ impl Evaluations {
             )));
         }
         Ok(all)
+    }
+
+    /// The artifact of a finished run.
+    pub(crate) fn path_in(run_dir: &Path) -> PathBuf {
+        run_dir.join(Slot::Evaluate.as_str()).join(ArtifactKind::Evaluations.file_name())
+    }
+
+    /// Episodes that passed their cap.
+    pub(crate) fn n_violations(&self) -> usize {
+        self.episodes.iter().filter(|episode| episode.outcome.is_violation).count()
     }
 
     fn add(&mut self, row: EvaluationRow, positions: &mut HashMap<CellKey, usize>) {

@@ -19,6 +19,7 @@ mod replay_logs;
 mod report;
 mod stage_call;
 mod stages;
+mod stored_policies;
 mod study;
 mod summary;
 mod validation;

@@ -10,8 +10,9 @@ use std::path::Path;
 
 use anyhow::Context;
 use serde::Serialize;
+use tollgate_bopo::BoundaryCosts;
 use tollgate_contract::EpisodeRow;
-use tollgate_policy::{CheckpointSpec, save_checkpoint};
+use tollgate_policy::CheckpointSpec;
 use tollgate_routing::{NanoUsd, TaskId};
 use tollgate_taxonomy::Boundary;
 
@@ -20,18 +21,11 @@ use crate::artifact;
 use crate::failure::bad_input;
 use crate::output;
 use crate::stage_call::partial_dir;
-use crate::stages::evaluate::learned::{StoredPolicy, stored_policies};
+use crate::stored_policies::{StoredPolicy, stored_policies};
 
 /// Mean cost per task of one boundary policy.
 #[derive(Debug, Default)]
 struct TaskCosts(BTreeMap<TaskId, (u64, u64)>);
-
-/// What the boundary policies cost in the logs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct LoggedCosts {
-    small: NanoUsd,
-    large: NanoUsd,
-}
 
 /// What was changed in one policy, for programs.
 #[derive(Debug, Serialize)]
@@ -60,10 +54,9 @@ pub(crate) fn run(args: &RecalibrateArgs) -> anyhow::Result<()> {
     }
     let mut changes = Vec::new();
     for StoredPolicy { spec, network } in policies {
-        let recalibrated = recalibrated(&spec, costs);
-        let directory = partial.join(&spec.policy_id).join(format!("seed-{}", spec.train_seed));
-        save_checkpoint(&directory, &recalibrated, &network)?;
-        changes.push(change(&spec, &recalibrated));
+        let recalibrated = StoredPolicy { spec: recalibrated(&spec, costs), network };
+        recalibrated.save(&partial)?;
+        changes.push(change(&spec, &recalibrated.spec));
     }
     fs::rename(&partial, &args.out).with_context(|| format!("{}: cannot be renamed", partial.display()))?;
     tracing::info!(n_episodes, policies = changes.len(), "recalibrated");
@@ -71,7 +64,7 @@ pub(crate) fn run(args: &RecalibrateArgs) -> anyhow::Result<()> {
 }
 
 /// The boundary policies' mean costs, and how many episodes they are from. Each task weighs the same, as in training.
-fn logged_costs(path: &Path) -> anyhow::Result<(LoggedCosts, usize)> {
+fn logged_costs(path: &Path) -> anyhow::Result<(BoundaryCosts, usize)> {
     let [mut small, mut large] = [TaskCosts::default(), TaskCosts::default()];
     let mut n_episodes = 0;
     artifact::scan::<EpisodeRow>(path, |rows| {
@@ -94,7 +87,7 @@ fn logged_costs(path: &Path) -> anyhow::Result<(LoggedCosts, usize)> {
             ))
         })
     };
-    let costs = LoggedCosts { small: mean(small, Boundary::AlwaysSmall)?, large: mean(large, Boundary::AlwaysLarge)? };
+    let costs = BoundaryCosts::new(mean(small, Boundary::AlwaysSmall)?, mean(large, Boundary::AlwaysLarge)?);
     Ok((costs, n_episodes))
 }
 
@@ -113,12 +106,11 @@ impl TaskCosts {
     }
 }
 
-/// What the checkpoint says once it is fitted to these costs, which can be inverted, as in training.
-fn recalibrated(spec: &CheckpointSpec, costs: LoggedCosts) -> CheckpointSpec {
-    let (low, high) = (costs.small.min(costs.large), costs.small.max(costs.large));
+/// What the checkpoint says once it is fitted to these costs.
+fn recalibrated(spec: &CheckpointSpec, costs: BoundaryCosts) -> CheckpointSpec {
     let mut recalibrated = spec.clone();
-    recalibrated.features.cost_scale_nano_usd = high.get();
-    recalibrated.cost_spread_nano_usd = (high - low).get().max(1);
+    recalibrated.features.cost_scale_nano_usd = costs.high.get();
+    recalibrated.cost_spread_nano_usd = costs.spread().get();
     recalibrated
 }
 
@@ -170,7 +162,7 @@ mod tests {
 
     #[track_caller]
     fn check(small: u64, large: u64, expected_scale: u64, expected_spread: u64) {
-        let costs = LoggedCosts { small: NanoUsd::new(small), large: NanoUsd::new(large) };
+        let costs = BoundaryCosts::new(NanoUsd::new(small), NanoUsd::new(large));
         let found = recalibrated(&spec(), costs);
         assert_eq!((found.features.cost_scale_nano_usd, found.cost_spread_nano_usd), (expected_scale, expected_spread));
         let features = FeatureConfig { cost_scale_nano_usd: 1_000, ..found.features };

@@ -15,6 +15,7 @@ use super::model::EpisodeTrace;
 use super::recorder::Recorder;
 use crate::artifact;
 use crate::failure::{OrBadInput, bad_input};
+use crate::stored_policies::policy_dir;
 
 /// What is needed to play the main policy again.
 pub(super) struct Stage<'a> {
@@ -105,7 +106,7 @@ fn picks(candidates: &[EvaluationRow], lambda: f32) -> Vec<Pick<'_>> {
 
 /// The policy as evaluated, or `None` where the checkpoint is laid out in another way: a replaced `optimize` has its own.
 fn learned_policy(stage: &Stage<'_>, train_seed: u64) -> Result<Option<LearnedPolicy>> {
-    let directory = stage.checkpoint.join(stage.policy_id).join(format!("seed-{train_seed}"));
+    let directory = policy_dir(stage.checkpoint, stage.policy_id, train_seed);
     if !directory.exists() {
         tracing::warn!(policy = stage.policy_id, train_seed, "no such checkpoint: the page shows no episodes");
         return Ok(None);

@@ -1,7 +1,7 @@
 //! The stages: one module per slot, and what surrounds each of them.
 
 mod classify;
-pub(crate) mod evaluate;
+mod evaluate;
 mod optimize;
 mod report;
 mod simulate;

@@ -1,7 +1,7 @@
 //! `optimize`: every variant with every training seed, side by side on all cores; or the policies of an earlier run as they are.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::Context;
 use rayon::prelude::*;
@@ -10,7 +10,6 @@ use tollgate_contract::{
     ArtifactKind, BoundaryLabelRow, EpisodeRow, ProductKind, SftExampleRow, StepRow, TaskRow, TrainingLogRow,
     TrainingMetrics,
 };
-use tollgate_policy::save_checkpoint;
 use tollgate_routing::{Episode, EpisodeId, Task, TaskId};
 use tollgate_taxonomy::Boundary;
 
@@ -20,7 +19,7 @@ use crate::config::OptimizeConfig;
 use crate::failure::{bad_input, blame_input};
 use crate::progress;
 use crate::stage_call::StageCall;
-use crate::stages::evaluate::learned::{StoredPolicy, stored_policies};
+use crate::stored_policies::{policy_dir, stored_policies};
 
 /// What the training reads, in memory.
 struct Inputs {
@@ -58,7 +57,7 @@ pub(crate) fn run(call: &StageCall) -> anyhow::Result<()> {
     let trained: Vec<(Variant, u64, TrainedPolicy)> = runs
         .par_iter()
         .map(|&(variant, train_seed)| {
-            let directory = run_dir(&checkpoint, variant, train_seed);
+            let directory = policy_dir(&checkpoint, variant.as_str(), train_seed);
             let trained = train(&inputs, &config.train, variant, train_seed, &directory, &device, &observer)
                 .map_err(blame)
                 .with_context(|| format!("training `{}` with seed {train_seed}", variant.as_str()))?;
@@ -77,19 +76,13 @@ pub(crate) fn run(call: &StageCall) -> anyhow::Result<()> {
 fn take_over(call: &StageCall, from: &Path) -> anyhow::Result<()> {
     let arena = open_arena(&call.experiment)?;
     let checkpoint = call.request.output(ProductKind::Checkpoint);
-    for StoredPolicy { spec, network } in stored_policies(from, Some(arena.pool()))? {
-        let directory = checkpoint.join(&spec.policy_id).join(format!("seed-{}", spec.train_seed));
-        save_checkpoint(&directory, &spec, &network)?;
-        tracing::info!(variant = spec.policy_id, train_seed = spec.train_seed, "taken over");
+    for policy in stored_policies(from, Some(arena.pool()))? {
+        policy.save(&checkpoint)?;
+        tracing::info!(variant = policy.spec.policy_id, train_seed = policy.spec.train_seed, "taken over");
     }
     let no_rows: [TrainingLogRow; 0] = [];
     artifact::write_rows(&call.request.output(ArtifactKind::TrainingLog), no_rows)?;
     Ok(())
-}
-
-/// `<variant>/seed-<n>`.
-fn run_dir(checkpoint: &Path, variant: Variant, train_seed: u64) -> PathBuf {
-    checkpoint.join(variant.as_str()).join(format!("seed-{train_seed}"))
 }
 
 fn read_inputs(call: &StageCall, reads_every_episode: bool) -> anyhow::Result<Inputs> {

@@ -48,7 +48,7 @@ pub(crate) fn run(call: &StageCall) -> anyhow::Result<()> {
         outcome: objective.as_str(),
         confidence: config.confidence,
         n_episodes: evaluations.episodes.len(),
-        violations: evaluations.episodes.iter().filter(|episode| episode.outcome.is_violation).count() as u64,
+        violations: evaluations.n_violations() as u64,
         policies: summary::policies(&figures, optimum.as_ref())?,
         frontier_area: summary::areas(&figures),
         operating_point: figures.operating_point.as_ref().map(Into::into),

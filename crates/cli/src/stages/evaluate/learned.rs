@@ -1,47 +1,17 @@
-//! The trained policies of a checkpoint directory: `<variant>/seed-<n>/`.
+//! The trained policies of a checkpoint directory as players.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context;
-use candle_core::Device;
 use tollgate_bopo::Variant;
 use tollgate_inference::DecideOnce;
-use tollgate_policy::{CheckpointSpec, Choice, DecisionNetwork, LearnedPolicy, RouterNetwork, load_checkpoint};
+use tollgate_policy::{CheckpointSpec, Choice, DecisionNetwork, LearnedPolicy};
 use tollgate_rollout::{PolicyError, RoutingContext, RoutingPolicy, Verdict};
 use tollgate_routing::{BudgetView, ModelPool, Task, Turn};
 
 use super::players::Player;
-use crate::failure::{OrBadInput, bad_input};
-
-/// A trained policy on disk.
-pub(crate) struct StoredPolicy {
-    /// What its checkpoint says.
-    pub(crate) spec: CheckpointSpec,
-    /// Its network.
-    pub(crate) network: RouterNetwork,
-}
-
-/// Every trained policy under `directory`, in directories `<variant>/seed-<n>`, ordered by path. Given a pool, it has to be the one
-/// that they were trained for.
-pub(crate) fn stored_policies(directory: &Path, pool: Option<&ModelPool>) -> anyhow::Result<Vec<StoredPolicy>> {
-    let mut policies = Vec::new();
-    for variant_dir in subdirectories(directory)? {
-        for directory in subdirectories(&variant_dir)? {
-            let (spec, network) = load_checkpoint(&directory, &Device::Cpu).or_bad_input()?;
-            pool.map_or(Ok(()), |pool| check_models(&directory, &spec, pool))?;
-            policies.push(StoredPolicy { spec, network });
-        }
-    }
-    if policies.is_empty() {
-        return Err(bad_input(format!(
-            "{}: no trained policy, expected directories `<variant>/seed-<n>`\nhint: run `tollgate optimize` first",
-            directory.display()
-        )));
-    }
-    Ok(policies)
-}
+use crate::stored_policies::{StoredPolicy, stored_policies};
 
 /// Every trained policy under `directory`, variants in their usual order, then seeds.
 pub(crate) fn players(directory: &Path, pool: &ModelPool) -> anyhow::Result<Vec<Player>> {
@@ -71,38 +41,6 @@ fn player(spec: &CheckpointSpec, network: DecisionNetwork) -> Player {
 /// Variants that we know come first, in their usual order.
 fn position(policy_id: &str) -> usize {
     Variant::ALL.iter().position(|variant| variant.as_str() == policy_id).unwrap_or(Variant::ALL.len())
-}
-
-fn check_models(directory: &Path, spec: &CheckpointSpec, pool: &ModelPool) -> anyhow::Result<()> {
-    let models: Vec<&str> = pool.iter().map(|(_, model)| &*model.id).collect();
-    if spec.models == models {
-        return Ok(());
-    }
-    Err(bad_input(format!(
-        "{}: trained for the models {}, found the pool {}\nhint: train again with this pool, or evaluate with the one it was trained for",
-        directory.display(),
-        spec.models.join(", "),
-        models.join(", ")
-    )))
-}
-
-/// Directories in `directory`, ordered by name.
-fn subdirectories(directory: &Path) -> anyhow::Result<Vec<PathBuf>> {
-    let read = || -> std::io::Result<Vec<PathBuf>> {
-        let mut paths: Vec<PathBuf> =
-            fs::read_dir(directory)?.map(|entry| Ok(entry?.path())).collect::<std::io::Result<_>>()?;
-        paths.retain(|path| path.is_dir());
-        paths.sort();
-        Ok(paths)
-    };
-    read()
-        .map_err(|error| {
-            anyhow::anyhow!(
-                "{}: {error}\nhint: it should be the directory `checkpoint` of `optimize`",
-                directory.display()
-            )
-        })
-        .or_bad_input()
 }
 
 /// A policy that is not shown the operating point, as it was trained.
