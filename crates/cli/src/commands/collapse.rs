@@ -73,7 +73,7 @@ pub(crate) fn run(args: &CollapseArgs) -> anyhow::Result<()> {
 }
 
 fn outcome(cell: &GridCell) -> anyhow::Result<Outcome> {
-    let path = cell.run_dir.join("evaluate").join("evaluations.parquet");
+    let path = Evaluations::path_in(&cell.run_dir);
     let evaluations = Evaluations::read(&path, Objective::Success)?;
     let seeds = evaluations.train_seeds();
     let runs: Vec<OutcomeTable> =

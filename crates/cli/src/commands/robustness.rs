@@ -41,9 +41,9 @@ pub(crate) fn run(args: &RobustnessArgs) -> anyhow::Result<()> {
 
 fn figures(world: &ChangedWorld) -> anyhow::Result<WorldFigures> {
     let read = |run: &str| {
-        let path = world.directory.join(run).join("evaluate").join("evaluations.parquet");
+        let path = Evaluations::path_in(&world.directory.join(run));
         let evaluations = Evaluations::read(&path, Objective::Success)?;
-        match evaluations.episodes.iter().filter(|episode| episode.outcome.is_violation).count() {
+        match evaluations.n_violations() {
             0 => Ok(evaluations),
             n => Err(bad_input(format!("{}: {n} episodes passed their cap, expected none", path.display()))),
         }

@@ -21,7 +21,7 @@ pub(crate) fn run(args: &StudyArgs) -> anyhow::Result<()> {
     let config = ConfigFile::open(&args.config)?;
     let report = config.stage(Slot::Report).read::<ReportConfig>()?;
     report.check()?;
-    let path = args.run_dir.join("evaluate").join("evaluations.parquet");
+    let path = Evaluations::path_in(&args.run_dir);
     let evaluations = Evaluations::read(&path, Objective::from(config.experiment.outcome))?;
     let compare = |split| Comparison::new(&evaluations, split, report.n_resamples, report.confidence);
     let test = compare(Split::Test)?;
@@ -38,7 +38,7 @@ pub(crate) fn run(args: &StudyArgs) -> anyhow::Result<()> {
             .unwrap_or_else(|| format!("tollgate study --config {} --run-dir RUN --out OUT", args.config.display())),
         seeds: evaluations.train_seeds(),
         n_episodes: evaluations.episodes.len(),
-        violations: evaluations.episodes.iter().filter(|episode| episode.outcome.is_violation).count(),
+        violations: evaluations.n_violations(),
         confidence: report.confidence,
         n_resamples: report.n_resamples,
         digest: Digest::of_path(&path)?.to_string(),

@@ -13,7 +13,7 @@ use crate::failure::OrBadInput;
 use crate::figures::{Evaluations, looks_at_lambda};
 
 /// The family that every other one is compared with.
-const MAIN: &str = "bopo";
+pub(super) const MAIN: &str = Variant::Bopo.as_str();
 
 /// The same method with giving up among its actions.
 const EARLY_STOP: &str = Variant::BopoEarlyStop.as_str();

@@ -6,13 +6,12 @@ use tollgate_inference::{Estimate, InferenceError, RunFigure};
 use tollgate_routing::{Budget, Split};
 
 use super::Comparison;
-use super::comparison::Figure;
+use super::comparison::{Figure, MAIN};
 use super::page::{difference, figure};
 use crate::failure::{OrBadInput, bad_input};
 use crate::figures::Evaluations;
 
-/// The family that is looked at, and its best rival that needs no training.
-const MAIN: &str = "bopo";
+/// The best rival that needs no training.
 const RIVAL: &str = "cascade";
 
 /// The `lambda` that the routers run at.
