@@ -236,16 +236,14 @@ impl RoutingPolicy for Recorder {
             seen.budget = tollgate_routing::BudgetView::default();
         }
         let verdict = self.policy.decide(&seen)?;
-        let Verdict::Call(mut decision) = verdict else { return Ok(verdict) };
+        let Verdict::Call(decision) = verdict else { return Ok(verdict) };
         let detour = self.detour.as_ref();
-        if let Some(action) =
-            detour.and_then(|detour| detour.action(context.turns.len(), self.probabilities_of_models()))
-        {
-            decision = Decision { action, log_prob: self.log_prob_of_model(action) };
-        }
-        self.log_probs.push(self.log_prob_of_model(decision.action));
-        self.steps.push(self.policy.last_features(), decision.action, context.allowed);
-        Ok(Verdict::Call(decision))
+        let detour = detour.and_then(|detour| detour.action(context.turns.len(), self.probabilities_of_models()));
+        let action = detour.unwrap_or(decision.action);
+        let log_prob = self.log_prob_of_model(action);
+        self.log_probs.push(log_prob);
+        self.steps.push(self.policy.last_features(), action, context.allowed);
+        Ok(Verdict::Call(Decision { action, log_prob }))
     }
 }
 

@@ -22,6 +22,11 @@ pub enum Advantage {
 }
 
 impl Advantage {
+    /// Whether it asks a critic, which then learns beside the policy.
+    pub(crate) const fn has_critic(self) -> bool {
+        matches!(self, Self::ReferenceCritic | Self::WholeTrajectory)
+    }
+
     /// Whether it compares rollouts of one task at one operating point.
     pub(crate) const fn compares_groups(self) -> bool {
         matches!(self, Self::Union | Self::Grpo)

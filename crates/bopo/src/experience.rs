@@ -202,13 +202,14 @@ impl Assessor<'_> {
             let (success_advantages, success_returns) =
                 generalized_advantages(&rewards, &success_values, self.config.gae_lambda);
             let (cost_advantages, cost_returns) = generalized_advantages(&costs, &cost_values, self.config.gae_lambda);
-            let whole = rewards.iter().sum::<f32>()
-                - lambda * costs.iter().sum::<f32>()
-                - success_values.first().map_or(0.0, |success| success - lambda * cost_values[0]);
+            let whole = (self.config.advantage == Advantage::WholeTrajectory).then(|| {
+                rewards.iter().sum::<f32>()
+                    - lambda * costs.iter().sum::<f32>()
+                    - success_values.first().map_or(0.0, |success| success - lambda * cost_values[0])
+            });
             for step in 0..n_steps {
                 let advantage = success_advantages[step] - lambda * cost_advantages[step];
-                let is_whole = self.config.advantage == Advantage::WholeTrajectory;
-                experience.advantages.push(if is_whole { whole } else { advantage });
+                experience.advantages.push(whole.unwrap_or(advantage));
                 errors += f64::from(advantage).powi(2);
                 returns.push(f64::from(success_returns[step] - lambda * cost_returns[step]));
             }

@@ -212,7 +212,8 @@ impl<'a> Setup<'a> {
         }
         let difficulties: HashMap<&str, Difficulty> =
             self.labels.iter().map(|(&id, label)| (id, label.difficulty)).collect();
-        let references = (self.config.bopo.reference_share > 0.0).then(|| {
+        let has_references = self.config.bopo.advantage.has_critic() && self.config.bopo.reference_share > 0.0;
+        let references = has_references.then(|| {
             let context = ReferenceContext {
                 pool: self.inputs.arena.pool(),
                 features: self.spec.features,
