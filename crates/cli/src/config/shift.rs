@@ -79,14 +79,15 @@ impl ShiftConfig {
                     "`experiment.shift.models.{id}.price_factor` is {factor}, expected above 0, at most a million"
                 )));
             }
-            let known = || pool.models.iter().map(|model| format!("`{}`", model.id)).collect::<Vec<_>>().join(", ");
-            let unknown = format!(
-                "`experiment.shift.models.{id}`: {} has no such model, expected one of {}",
-                path.display(),
-                known()
-            );
-            let model = pool.models.iter_mut().find(|model| model.id == *id).ok_or_else(|| bad_input(unknown))?;
-            model.multiply_prices(factor);
+            let Some(position) = pool.models.iter().position(|model| model.id == *id) else {
+                let known: Vec<String> = pool.models.iter().map(|model| format!("`{}`", model.id)).collect();
+                return Err(bad_input(format!(
+                    "`experiment.shift.models.{id}`: {} has no such model, expected one of {}",
+                    path.display(),
+                    known.join(", ")
+                )));
+            };
+            pool.models[position].multiply_prices(factor);
         }
         Ok(())
     }

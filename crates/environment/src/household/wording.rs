@@ -84,8 +84,8 @@ impl Wording {
         };
         let mut said = String::with_capacity(plain.len() + 64);
         PLAIN_PHRASES.replace_all_with(&plain, &mut said, |found, _, out| {
-            let others = PHRASES.iter().map(|(_, other)| *other).chain([refusal]);
-            out.extend(others.skip(found.pattern().as_usize()).take(1));
+            // The pattern after the last phrase is the refusal.
+            out.push_str(PHRASES.get(found.pattern().as_usize()).map_or(refusal, |(_, other)| *other));
             true
         });
         said

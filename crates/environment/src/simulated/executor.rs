@@ -3,7 +3,7 @@
 use tollgate_rollout::{CallQuote, Completion, Executor, ExecutorError, Situation};
 use tollgate_routing::{ModelIndex, Task};
 
-use super::minds::{Minds, TYPICAL_COMMAND_TOKENS};
+use super::minds::{Minds, TYPICAL_COMMAND_TOKENS, last_command};
 use super::mistake::{Mistake, draw_mistake, write_mistake};
 use super::profile::MIN_OUTPUT_TOKENS;
 use super::prompt::SYSTEM_PROMPT;
@@ -31,8 +31,7 @@ impl<'a> SimulatedExecutor<'a> {
         if self.minds.fails(model, situation.turns.len()) {
             return;
         }
-        // An answer of no use is nothing to say again.
-        let last = situation.turns.last().map(|turn| turn.completion.as_str()).filter(|last| !last.is_empty());
+        let last = last_command(situation);
         let advice = world.advice();
         let skill = skill_of(world, advice.subgoal);
 

@@ -74,6 +74,11 @@ const STEPS_STREAM: u64 = 0x57E9;
 /// Stream of an episode's seed from which the failures of calls derive.
 const FAILURES_STREAM: u64 = 0xFA11;
 
+/// What was said last. An answer of no use is nothing to say again.
+pub(crate) fn last_command<'a>(situation: &Situation<'a>) -> Option<&'a str> {
+    situation.turns.last().map(|turn| turn.completion.as_str()).filter(|last| !last.is_empty())
+}
+
 /// Tokens of a command such as `take mug 1 from shelf 2`.
 pub(crate) const TYPICAL_COMMAND_TOKENS: u32 = 6;
 

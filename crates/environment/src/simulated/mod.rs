@@ -20,7 +20,7 @@ mod profile;
 mod prompt;
 mod shift;
 
-pub(crate) use minds::{HistoryState, Minds};
+pub(crate) use minds::{HistoryState, Minds, last_command};
 
 pub use executor::SimulatedExecutor;
 pub use profile::{SimulatedModelProfile, Skill};

@@ -6,7 +6,7 @@ use tollgate_routing::{ModelIndex, Task};
 use super::mistake::{Mistake, draw_mistake, write_mistake};
 use super::skill::TextSkill;
 use crate::TextWorld;
-use crate::simulated::{Minds, SimulatedModelProfile};
+use crate::simulated::{Minds, SimulatedModelProfile, last_command};
 
 /// What every prompt begins with.
 const SYSTEM_PROMPT: &str = include_str!("system_prompt.txt");
@@ -36,8 +36,7 @@ impl<'a> SimulatedTextExecutor<'a> {
         if self.minds.fails(model, situation.turns.len()) {
             return String::new();
         }
-        // An answer of no use is nothing to say again.
-        let last = situation.turns.last().map(|turn| turn.completion.as_str()).filter(|last| !last.is_empty());
+        let last = last_command(situation);
 
         let Some(right) = world.expert() else {
             // With nothing left to gain a model asks for what it cannot have, looks round, or walks about.
