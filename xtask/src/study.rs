@@ -147,9 +147,7 @@ impl Study<'_> {
     /// The settings with this study's training seeds.
     fn with_seeds(&self, mut settings: Table) -> Result<Table> {
         let seeds = (1..=i64::from(self.seeds)).map(Value::Integer).collect();
-        let optimize = settings.entry("optimize").or_insert_with(|| Table::new().into());
-        let optimize = optimize.as_table_mut().context("`optimize` is no table")?;
-        optimize.insert("train_seeds".into(), Value::Array(seeds));
+        table(&mut settings, "optimize")?.insert("train_seeds".into(), Value::Array(seeds));
         Ok(settings)
     }
 
@@ -174,4 +172,10 @@ impl Study<'_> {
         program.arg(command).args(args).arg("--out").arg(&self.out).args(["--command", &own]);
         workspace::run_to_end(&mut program, &format!("tollgate {command}"))
     }
+}
+
+/// The table that `settings` have under this name, an empty one where there was none.
+fn table<'a>(settings: &'a mut Table, name: &str) -> Result<&'a mut Table> {
+    let table = settings.entry(name).or_insert_with(|| Table::new().into());
+    table.as_table_mut().with_context(|| format!("`{name}` is no table"))
 }

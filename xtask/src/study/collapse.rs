@@ -7,7 +7,7 @@ use std::process::{Command, ExitCode};
 use anyhow::{Context, Result};
 use toml::{Table, Value};
 
-use super::Study;
+use super::{Study, table};
 use crate::pipeline::Slot;
 use crate::workspace;
 
@@ -59,12 +59,11 @@ fn make_tasks(study: &Study<'_>, hard_share: f64) -> Result<PathBuf> {
 fn cell_settings(mut settings: Table, lambda: f64, tasks: &Path) -> Result<Table> {
     let mut set = |path: &[&str], value: Value| -> Result<()> {
         let (key, tables) = path.split_last().context("a setting without a name")?;
-        let mut table = &mut settings;
+        let mut inner = &mut settings;
         for name in tables {
-            let inner = table.entry(*name).or_insert_with(|| Table::new().into());
-            table = inner.as_table_mut().with_context(|| format!("`{name}` is no table"))?;
+            inner = table(inner, name)?;
         }
-        table.insert((*key).to_owned(), value);
+        inner.insert((*key).to_owned(), value);
         Ok(())
     };
     set(&["experiment", "tasks"], tasks.display().to_string().into())?;

@@ -8,7 +8,7 @@ use std::process::{Command, ExitCode};
 use anyhow::{Context, Result};
 use toml::{Table, Value};
 
-use super::Study;
+use super::{Study, table};
 use crate::pipeline::Slot;
 use crate::workspace;
 
@@ -126,11 +126,6 @@ fn logging(mut settings: Table) -> Result<Table> {
     simulate.insert("max_tasks".into(), Value::Integer(LOGGED_TASKS));
     simulate.insert("n_sweep".into(), Value::Integer(0));
     Ok(settings)
-}
-
-fn table<'a>(settings: &'a mut Table, name: &str) -> Result<&'a mut Table> {
-    let table = settings.entry(name).or_insert_with(|| Table::new().into());
-    table.as_table_mut().with_context(|| format!("`{name}` is no table"))
 }
 
 #[cfg(test)]
