@@ -5,9 +5,7 @@ use std::sync::Arc;
 use rayon::prelude::*;
 use tollgate_inference::BudgetConstrained;
 use tollgate_policy::{Choice, DecisionNetwork, FeatureConfig, LearnedPolicy};
-use tollgate_rollout::{
-    Arena, Decision, PolicyError, RolloutError, RolloutRequest, RoutingContext, RoutingPolicy, Verdict,
-};
+use tollgate_rollout::{Arena, PolicyError, RolloutError, RolloutRequest, RoutingContext, RoutingPolicy, Verdict};
 use tollgate_routing::{Ending, EpisodeId, NanoUsd, Objective, Task};
 
 use crate::OperatingPoint;
@@ -32,10 +30,12 @@ pub(crate) struct RolloutSpec {
 pub(crate) struct Trajectory {
     pub(crate) spec: RolloutSpec,
     pub(crate) steps: StepRows,
-    /// Log-probabilities at the time of acting: of the chosen model, given that one was called. `[n_steps]`.
+    /// Log-probabilities at the time of acting. `[n_steps]`.
     pub(crate) log_probs: Vec<f32>,
     /// `[n_steps]`.
     pub(crate) costs: Vec<NanoUsd>,
+    /// Whether the policy would have given up before each step, had it not been kept from that. `[n_steps]`.
+    pub(crate) would_give_up: Vec<bool>,
     pub(crate) is_success: bool,
     pub(crate) is_given_up: bool,
     /// What the episode is worth, 0 to 1.
@@ -87,8 +87,9 @@ fn play(
     Ok(Trajectory {
         spec: *spec,
         steps: recorder.take(),
-        log_probs: std::mem::take(&mut recorder.log_probs),
+        log_probs: episode.steps.iter().map(|step| step.log_prob).collect(),
         costs: episode.steps.iter().map(|step| step.turn.cost).collect(),
+        would_give_up: std::mem::take(&mut recorder.would_give_up),
         is_success: episode.is_success,
         is_given_up: episode.ending == Ending::GaveUp,
         value: objective.value(episode.is_success, episode.score),
@@ -100,23 +101,14 @@ struct Recorder {
     policy: LearnedPolicy,
     config: FeatureConfig,
     steps: StepRows,
-    log_probs: Vec<f32>,
+    would_give_up: Vec<bool>,
     is_blind: bool,
 }
 
 impl Recorder {
     fn new(policy: LearnedPolicy, config: FeatureConfig) -> Self {
         let steps = StepRows::new(config.n_features(), config.n_models);
-        Self { policy, config, steps, log_probs: Vec::new(), is_blind: false }
-    }
-
-    /// The logarithm of the probability of the chosen model, given that one was called.
-    fn log_prob_of_model(&self, decision: Decision) -> f32 {
-        let (of_models, of_stop) = self.policy.last_probabilities().split_at(self.config.n_models);
-        if of_stop.is_empty() {
-            return decision.log_prob;
-        }
-        (of_models[decision.action.get()] / of_models.iter().sum::<f32>()).ln().min(0.0)
+        Self { policy, config, steps, would_give_up: Vec::new(), is_blind: false }
     }
 
     fn take(&mut self) -> StepRows {
@@ -137,7 +129,7 @@ impl RoutingPolicy for Recorder {
         let verdict = self.policy.decide(&seen)?;
         if let Verdict::Call(decision) = verdict {
             self.steps.push(self.policy.last_features(), decision.action, context.allowed);
-            self.log_probs.push(self.log_prob_of_model(decision));
+            self.would_give_up.push(self.policy.would_give_up());
         }
         Ok(verdict)
     }
