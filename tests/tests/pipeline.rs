@@ -128,6 +128,69 @@ fn a_grid_of_runs_becomes_a_table_of_where_training_collapses() {
     assert!(cells[0].contains('●') && !cells[1].contains('●') && cells[1].contains("of 1 |"), "{page}");
 }
 
+/// The small config in a world where every price is five times as high, with the policies in `checkpoint`.
+fn dearer(dir: &Path, checkpoint: &Path) -> PathBuf {
+    let text = fs::read_to_string(small()).unwrap();
+    let shift = ["gpt-4.1-mini", "gpt-4.1"].map(|id| format!("\"{id}\".price_factor = 5.0\n")).concat();
+    let shift = format!("[experiment.shift.models]\n{shift}");
+    let trained = "variants = [\"bopo\", \"sft\", \"grpo\", \"static\", \"bopo-early-stop\"]\ntrain_seeds = [1]";
+    assert!(text.contains(trained));
+    let text = text.replace(trained, &format!("from = \"{}\"", checkpoint.display()));
+    let path = dir.join("dearer.toml");
+    fs::write(&path, text.replace("[simulate]", &format!("{shift}\n[simulate]"))).unwrap();
+    path
+}
+
+/// The success and cost of BoPO at every operating point.
+fn points(run_dir: &Path) -> Vec<(f64, f64)> {
+    let summary = read_json(&run_dir.join("report/summary.json"));
+    let policies = summary["policies"].as_array().unwrap();
+    let figures = |policy: &serde_json::Value| {
+        (policy["success_rate"].as_f64().unwrap(), policy["mean_cost_usd"].as_f64().unwrap())
+    };
+    policies.iter().filter(|policy| policy["policy_id"] == "bopo").map(figures).collect()
+}
+
+#[test]
+fn recalibrated_policies_do_in_dearer_worlds_what_they_did_before() {
+    let dir = tempfile::tempdir().unwrap();
+    let trained = shared_run().join("optimize/checkpoint");
+    let logs = dir.path().join("logs");
+    let mut simulate = Command::new(tollgate());
+    simulate.current_dir(root()).arg("simulate").arg("--config").arg(dearer(dir.path(), &trained));
+    run(simulate.args(["--tasks", "datasets/tasks/household.parquet", "--out"]).arg(&logs)).expect(0, &[]);
+    let recalibrated = dir.path().join("checkpoint");
+    let recalibrate = || {
+        let mut command = Command::new(tollgate());
+        command.arg("recalibrate").arg("--checkpoint").arg(&trained).arg("--out").arg(&recalibrated);
+        command.arg("--episodes").arg(logs.join("episodes.parquet"));
+        command
+    };
+    run(&mut recalibrate()).expect(0, &[]);
+    run(&mut recalibrate()).expect(2, &["exists already", "hint:"]);
+
+    let run_dir = dir.path().join("run");
+    run(&mut pipeline(&dearer(dir.path(), &recalibrated), &run_dir, &[])).expect(0, &["taken over"]);
+    let (before, after) = (points(shared_run()), points(&run_dir));
+    assert!(before.len() > 4 && before.len() == after.len());
+    for ((success, cost), (success_after, cost_after)) in before.into_iter().zip(after) {
+        assert!((success - success_after).abs() < 1e-9, "{success} {success_after}");
+        assert!((5.0 * cost - cost_after).abs() < 1e-6, "{cost} {cost_after}");
+    }
+
+    // The same run in every place of a world: no difference between the routers.
+    let world = dir.path().join("world");
+    for place in ["kept", "recalibrated", "retrained"] {
+        copy_dir(&run_dir.join("evaluate"), &world.join(place).join("evaluate"));
+    }
+    let mut document = Command::new(tollgate());
+    document.arg("robustness").arg("--world").arg(format!("dearer:{}", world.display())).arg("--out").arg(dir.path());
+    run(&mut document).expect(0, &[]);
+    let page = fs::read_to_string(dir.path().join("README.md")).unwrap();
+    assert!(page.contains("## Under a cap in dollars"), "{page}");
+    assert_eq!(page.matches("| +0.000 (+0.000, +0.000) | +0.000 (+0.000, +0.000) |").count(), 3, "{page}");
+}
+
 #[test]
 fn a_second_run_skips_all() {
     let dir = copy_of_shared_run(&ALL);

@@ -3,6 +3,7 @@
 //! A study is a pipeline run with more policies and training seeds, so it goes on where it was stopped, as any run does.
 
 mod collapse;
+mod robustness;
 
 use std::ffi::OsStr;
 use std::fs;
@@ -13,7 +14,7 @@ use anyhow::{Context, Result, anyhow};
 use clap::{Args, ValueEnum};
 use toml::{Table, Value};
 
-use crate::pipeline::{self, PipelineArgs};
+use crate::pipeline::{self, PipelineArgs, Slot};
 use crate::workspace;
 
 const AFTER_HELP: &str = "\
@@ -53,6 +54,10 @@ enum Suite {
     Replay,
     /// Where plain GRPO collapses: weight of the cost by share of hard tasks
     Collapse,
+    /// What a step's advantage is estimated from
+    Credit,
+    /// What a trained router loses when prices, models, tasks or words change, and what brings it back
+    Robustness,
 }
 
 impl Suite {
@@ -63,6 +68,8 @@ impl Suite {
             Self::Scienceworld => "scienceworld",
             Self::Replay => "replay",
             Self::Collapse => "collapse",
+            Self::Credit => "credit",
+            Self::Robustness => "robustness",
         }
     }
 }
@@ -84,7 +91,11 @@ pub(crate) fn run(args: &StudyArgs) -> Result<ExitCode> {
             out: args.out.join(suite.name()),
             tollgate: &tollgate,
         };
-        let code = if suite == Suite::Collapse { collapse::run(&study)? } else { study.compare()? };
+        let code = match suite {
+            Suite::Collapse => collapse::run(&study)?,
+            Suite::Robustness => robustness::run(&study)?,
+            _ => study.compare()?,
+        };
         if code != ExitCode::SUCCESS {
             return Ok(code);
         }
@@ -118,7 +129,7 @@ impl Study<'_> {
     fn compare(&self) -> Result<ExitCode> {
         let config = self.write_config("run", self.settings()?)?;
         let run_dir = self.runs.join("run");
-        let code = self.pipeline(&config, &run_dir)?;
+        let code = self.pipeline(&config, &run_dir, Slot::Report)?;
         if code == ExitCode::SUCCESS {
             self.write_document(
                 "study",
@@ -129,19 +140,31 @@ impl Study<'_> {
     }
 
     /// Writes the config of a run with this study's training seeds.
-    fn write_config(&self, name: &str, mut settings: Table) -> Result<PathBuf> {
+    fn write_config(&self, name: &str, settings: Table) -> Result<PathBuf> {
+        self.write_settings(name, &self.with_seeds(settings)?)
+    }
+
+    /// The settings with this study's training seeds.
+    fn with_seeds(&self, mut settings: Table) -> Result<Table> {
         let seeds = (1..=i64::from(self.seeds)).map(Value::Integer).collect();
         let optimize = settings.entry("optimize").or_insert_with(|| Table::new().into());
         let optimize = optimize.as_table_mut().context("`optimize` is no table")?;
         optimize.insert("train_seeds".into(), Value::Array(seeds));
-        fs::create_dir_all(&self.runs).with_context(|| self.runs.display().to_string())?;
+        Ok(settings)
+    }
+
+    /// Writes the config of a run.
+    fn write_settings(&self, name: &str, settings: &Table) -> Result<PathBuf> {
         let path = self.runs.join(format!("{name}.toml"));
-        fs::write(&path, toml::to_string(&settings)?).with_context(|| path.display().to_string())?;
+        let directory = path.parent().unwrap_or(&self.runs);
+        fs::create_dir_all(directory).with_context(|| directory.display().to_string())?;
+        fs::write(&path, toml::to_string(settings)?).with_context(|| path.display().to_string())?;
         Ok(path)
     }
 
-    fn pipeline(&self, config: &Path, run_dir: &Path) -> Result<ExitCode> {
-        pipeline::run(&PipelineArgs::of_run(config, run_dir, self.jobs, self.tollgate))
+    /// Runs the slots of a config, the last one included.
+    fn pipeline(&self, config: &Path, run_dir: &Path, until: Slot) -> Result<ExitCode> {
+        pipeline::run(&PipelineArgs::of_run(config, run_dir, until, self.jobs, self.tollgate))
     }
 
     /// Lets `tollgate` write the document from finished runs.

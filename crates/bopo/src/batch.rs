@@ -37,6 +37,13 @@ impl StepRows {
         self.allowed.extend_from_slice(&other.allowed);
     }
 
+    /// Takes over one row of `other`.
+    pub(crate) fn copy(&mut self, other: &Self, row: usize) {
+        self.features.extend_from_slice(&other.features[row * other.n_features..][..other.n_features]);
+        self.actions.push(other.actions[row]);
+        self.allowed.push(other.allowed[row]);
+    }
+
     /// `[rows.len(), n_features]`.
     pub(crate) fn features_of(&self, rows: &[usize], device: &Device) -> Result<Tensor> {
         let mut values = Vec::with_capacity(rows.len() * self.n_features);

@@ -12,7 +12,7 @@ use tollgate_rollout::derive_seed;
 use tollgate_routing::Budget;
 
 use crate::batch::gather;
-use crate::collect::{RolloutSpec, Trajectory, collect};
+use crate::collect::{RolloutSpec, Stage, Trajectory};
 use crate::condition::OperatingPoint;
 use crate::config::{Advantage, BopoConfig, TrainConfig};
 use crate::critic::ReferenceRows;
@@ -102,8 +102,15 @@ impl<'a> Bopo<'a> {
         let seed = derive_seed(self.seed, u64::from(iteration));
         let specs = self.draw_specs(seed);
         let network = Arc::new(self.network.freeze()?);
-        let trajectories =
-            collect(self.inputs.arena, self.inputs.tasks, &network, self.spec.features, &specs, self.inputs.objective)?;
+        let stage = Stage {
+            arena: self.inputs.arena,
+            tasks: self.inputs.tasks,
+            network: &network,
+            features: self.spec.features,
+            objective: self.inputs.objective,
+            n_forks: self.n_forks(),
+        };
+        let trajectories = stage.collect(&specs)?;
         let assessor = Assessor {
             config: self.config,
             objective: self.inputs.objective,
@@ -114,7 +121,8 @@ impl<'a> Bopo<'a> {
         let experience = assessor.assess(&trajectories)?;
         let mut metrics = self.summarize(&trajectories, &experience);
         metrics.iteration = iteration;
-        metrics.env_steps = env_steps + experience.steps.len() as u64;
+        metrics.env_steps =
+            env_steps + trajectories.iter().map(|trajectory| trajectory.n_env_steps() as u64).sum::<u64>();
         self.learn(&experience, iteration, seed, &mut metrics)?;
         Ok(metrics)
     }
@@ -122,8 +130,10 @@ impl<'a> Bopo<'a> {
     /// Tasks and operating points of an iteration. The group advantages compare rollouts of one task at one point.
     fn draw_specs(&self, seed: u64) -> Vec<RolloutSpec> {
         let mut rng = Pcg64Mcg::seed_from_u64(seed);
-        let group_size = if self.config.advantage == Advantage::ReferenceCritic { 1 } else { self.config.group_size };
-        let n_groups = self.config.episodes_per_iteration.div_ceil(group_size);
+        let group_size = if self.config.advantage.compares_groups() { self.config.group_size } else { 1 };
+        // A fork is about half an episode long.
+        let n_episodes = 2 * self.config.episodes_per_iteration / (2 + self.n_forks());
+        let n_groups = n_episodes.div_ceil(group_size).max(1);
         let mut specs = Vec::with_capacity(n_groups * group_size);
         for group in 0..n_groups {
             let task_idx = rng.random_range(0..self.inputs.tasks.len());
@@ -146,17 +156,22 @@ impl<'a> Bopo<'a> {
         specs
     }
 
+    fn n_forks(&self) -> usize {
+        if self.config.advantage == Advantage::Forked { self.config.forks_per_episode } else { 0 }
+    }
+
     /// What the episodes of an iteration were like.
     fn summarize(&self, trajectories: &[Trajectory], experience: &Experience) -> IterationMetrics {
         let n = trajectories.len().max(1) as f32;
         let large = self.spec.shape.n_models as u32 - 1;
-        let n_large = experience.steps.actions.iter().filter(|&&action| action == large).count();
+        let actions = || trajectories.iter().flat_map(|trajectory| trajectory.steps.actions.iter().copied());
+        let n_large = actions().filter(|&action| action == large).count();
         let mean = |value: &dyn Fn(&Trajectory) -> f32| trajectories.iter().map(value).sum::<f32>() / n;
         IterationMetrics {
             mean_return: experience.mean_return,
             success_rate: mean(&|trajectory| f32::from(u8::from(trajectory.is_success))),
             mean_cost_norm: mean(&|trajectory| cost_in_spreads(trajectory.total_cost(), &self.guidance.costs)),
-            large_share: n_large as f32 / experience.steps.len().max(1) as f32,
+            large_share: n_large as f32 / actions().count().max(1) as f32,
             given_up_share: mean(&|trajectory| f32::from(u8::from(trajectory.is_given_up))),
             explained_variance: experience.explained_variance,
             lambda_mean: mean(&|trajectory| trajectory.spec.point.lambda),

@@ -3,119 +3,7 @@
 use serde::{Deserialize, Serialize};
 use tollgate_policy::HiddenFeatures;
 
-use crate::{Bonus, ConditionConfig, CostNormalisation, QLearningConfig, TrainError};
-
-/// What is trained: our method, a rival, or our method with one part taken out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Variant {
-    /// The default: SFT warm start, then BoPO.
-    Bopo,
-    /// The SFT warm start alone.
-    Sft,
-    /// Plain GRPO after the SFT warm start: no references, deviation divides.
-    Grpo,
-    /// Plain GRPO from random weights.
-    GrpoNoSft,
-    /// PPO from random weights: a value baseline, no references, no bonus.
-    Ppo,
-    /// Conservative offline Q-learning on the logged episodes.
-    QLearning,
-    /// The same without the conservative penalty: fitted Q iteration.
-    FittedQ,
-    /// A greedy one-step value router: what the logs say of an action here, and what this one step costs.
-    StepValue,
-    /// A static router: one decision per task, by the expected gain.
-    Static,
-    /// BoPO from random weights instead of synthesized examples.
-    BopoNoSynthesis,
-    /// BoPO whose advantage knows no boundary policy.
-    BopoNoReference,
-    /// BoPO without the bonus for hard tasks.
-    BopoNoHardBonus,
-    /// BoPO at one `lambda`, without caps, blind to the operating point.
-    BopoNoConditioning,
-    /// BoPO that sees the current observation, not what led to it.
-    BopoNoHistory,
-    /// BoPO that reads no words.
-    BopoNoText,
-    /// BoPO that takes every prompt for cold.
-    BopoNoCachePrice,
-    /// BoPO that may give a task up before any step.
-    BopoEarlyStop,
-}
-
-impl Variant {
-    /// Every variant.
-    pub const ALL: [Self; 17] = [
-        Self::Bopo,
-        Self::Sft,
-        Self::Grpo,
-        Self::GrpoNoSft,
-        Self::Ppo,
-        Self::QLearning,
-        Self::FittedQ,
-        Self::StepValue,
-        Self::Static,
-        Self::BopoNoSynthesis,
-        Self::BopoNoReference,
-        Self::BopoNoHardBonus,
-        Self::BopoNoConditioning,
-        Self::BopoNoHistory,
-        Self::BopoNoText,
-        Self::BopoNoCachePrice,
-        Self::BopoEarlyStop,
-    ];
-
-    /// What a run trains by default: our method, the rivals that it is most often compared with, and the ablations.
-    pub const STANDARD: [Self; 8] = [
-        Self::Bopo,
-        Self::Sft,
-        Self::Grpo,
-        Self::Static,
-        Self::BopoNoSynthesis,
-        Self::BopoNoReference,
-        Self::BopoNoHardBonus,
-        Self::BopoNoConditioning,
-    ];
-
-    /// Whether it learns values of actions from logs alone, and from all of them; the others look at the probes and at what is
-    /// imitated.
-    #[must_use]
-    pub const fn is_value_based(self) -> bool {
-        matches!(self, Self::QLearning | Self::FittedQ | Self::StepValue)
-    }
-
-    /// Whether it never acts while it trains. What giving up would have saved is then in no episode that it sees.
-    #[must_use]
-    pub const fn is_offline(self) -> bool {
-        self.is_value_based() || matches!(self, Self::Sft | Self::Static)
-    }
-
-    /// The name in files, which is also the policy's id.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Bopo => "bopo",
-            Self::Sft => "sft",
-            Self::Grpo => "grpo",
-            Self::GrpoNoSft => "grpo-no-sft",
-            Self::Ppo => "ppo",
-            Self::QLearning => "q-learning",
-            Self::FittedQ => "fitted-q",
-            Self::StepValue => "step-value",
-            Self::Static => "static",
-            Self::BopoNoSynthesis => "bopo-no-synthesis",
-            Self::BopoNoReference => "bopo-no-reference",
-            Self::BopoNoHardBonus => "bopo-no-hard-bonus",
-            Self::BopoNoConditioning => "bopo-no-conditioning",
-            Self::BopoNoHistory => "bopo-no-history",
-            Self::BopoNoText => "bopo-no-text",
-            Self::BopoNoCachePrice => "bopo-no-cache-price",
-            Self::BopoEarlyStop => "bopo-early-stop",
-        }
-    }
-}
+use crate::{Bonus, ConditionConfig, CostNormalisation, QLearningConfig, TrainError, Variant};
 
 /// How the advantage of a step is estimated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -123,10 +11,21 @@ impl Variant {
 pub enum Advantage {
     /// A critic that is also fitted to the boundary probes, with generalized advantage estimation.
     ReferenceCritic,
+    /// The whole episode's reward less what that critic expected at its start: the same for every step.
+    WholeTrajectory,
+    /// The difference to episodes that went on with another model from a step on; no critic.
+    Forked,
     /// Reward less the mean of group and boundary rewards, without division.
     Union,
     /// Plain GRPO: group mean and standard deviation.
     Grpo,
+}
+
+impl Advantage {
+    /// Whether it compares rollouts of one task at one operating point.
+    pub(crate) const fn compares_groups(self) -> bool {
+        matches!(self, Self::Union | Self::Grpo)
+    }
 }
 
 /// The settings of the SFT warm start.
@@ -159,6 +58,9 @@ pub struct BopoConfig {
     pub episodes_per_iteration: usize,
     /// Rollouts per task and operating point, for the group advantages.
     pub group_size: usize,
+    /// Steps of an episode at which another model is tried, for the advantage of forked rollouts. A round then has fewer episodes,
+    /// so that about as many steps are played.
+    pub forks_per_episode: usize,
     /// Passes over the steps of a round.
     pub epochs: u32,
     /// Steps per update.
@@ -199,6 +101,7 @@ impl Default for BopoConfig {
             iterations: 120,
             episodes_per_iteration: 256,
             group_size: 8,
+            forks_per_episode: 4,
             epochs: 2,
             minibatch_size: 512,
             learning_rate: 2e-3,
@@ -358,6 +261,10 @@ impl TrainConfig {
             Variant::BopoNoHardBonus => self.bopo.bonus.hard = 0.0,
             Variant::BopoNoHistory => self.hidden.history = true,
             Variant::BopoNoCachePrice => self.hidden.cache = true,
+            Variant::BopoWholeTrajectory => self.bopo.advantage = Advantage::WholeTrajectory,
+            Variant::BopoCostToGo => self.bopo.gae_lambda = 1.0,
+            Variant::BopoForked => self.bopo.advantage = Advantage::Forked,
+            Variant::BopoUnion => self.bopo.advantage = Advantage::Union,
             Variant::BopoEarlyStop => self.early_stop = true,
             Variant::BopoNoText => {
                 self.text_buckets = 0;

@@ -5,7 +5,7 @@ use tollgate_routing::{BoundaryLabel, NanoUsd, Objective};
 
 use crate::advantage::{generalized_advantages, grpo_advantage, reference_guided_advantage};
 use crate::batch::StepRows;
-use crate::collect::Trajectory;
+use crate::collect::{RolloutSpec, Trajectory};
 use crate::config::{Advantage, BopoConfig};
 use crate::critic::ReferenceRows;
 use crate::error::TrainError;
@@ -62,16 +62,14 @@ impl Assessor<'_> {
         };
         let rewards: Vec<f32> = trajectories.iter().map(|trajectory| self.reward(trajectory)).collect();
         experience.mean_return = rewards.iter().sum::<f32>() / rewards.len().max(1) as f32;
-        for trajectory in trajectories {
-            experience.steps.extend(&trajectory.steps);
-            experience.old_log_probs.extend_from_slice(&trajectory.log_probs);
-            if self.shape.early_stop {
-                experience.worth.extend(self.worth(trajectory));
-            }
-        }
         match self.config.advantage {
-            Advantage::ReferenceCritic => self.assess_with_critic(trajectories, &mut experience)?,
+            Advantage::Forked => self.assess_forks(trajectories, &mut experience),
+            Advantage::ReferenceCritic | Advantage::WholeTrajectory => {
+                self.take_steps(trajectories, &mut experience);
+                self.assess_with_critic(trajectories, &mut experience)?;
+            }
             Advantage::Union | Advantage::Grpo => {
+                self.take_steps(trajectories, &mut experience);
                 for (group, rewards) in
                     trajectories.chunks(self.config.group_size).zip(rewards.chunks(self.config.group_size))
                 {
@@ -83,6 +81,16 @@ impl Assessor<'_> {
             }
         }
         Ok(experience)
+    }
+
+    fn take_steps(&self, trajectories: &[Trajectory], experience: &mut Experience) {
+        for trajectory in trajectories {
+            experience.steps.extend(&trajectory.steps);
+            experience.old_log_probs.extend_from_slice(&trajectory.log_probs);
+            if self.shape.early_stop {
+                experience.worth.extend(self.worth(trajectory));
+            }
+        }
     }
 
     fn group_advantages(&self, group: &[Trajectory], rewards: &[f32]) -> Vec<f32> {
@@ -134,15 +142,31 @@ impl Assessor<'_> {
     }
 
     fn reward(&self, trajectory: &Trajectory) -> f32 {
-        let label = self.guidance.labels[trajectory.spec.task_idx];
-        let cost_norm = self.cost_norm(trajectory.total_cost(), label);
-        boundary_relative_reward(
-            trajectory.value,
-            label.difficulty,
-            cost_norm,
-            trajectory.spec.point.lambda,
-            &self.config.bonus,
-        )
+        self.reward_of(&trajectory.spec, trajectory.value, trajectory.total_cost())
+    }
+
+    /// The reward of an episode that was worth `value` and cost `total_cost`.
+    fn reward_of(&self, spec: &RolloutSpec, value: f32, total_cost: NanoUsd) -> f32 {
+        let label = self.guidance.labels[spec.task_idx];
+        let cost_norm = self.cost_norm(total_cost, label);
+        boundary_relative_reward(value, label.difficulty, cost_norm, spec.point.lambda, &self.config.bonus)
+    }
+
+    /// Advantages of the steps at which another model was tried; other steps teach nothing. With `a'` the other action,
+    /// `Q(a) - V = (1 - p(a)) (Q(a) - E[Q(a')])`, where each `Q` is estimated by one episode, with the same chance events.
+    fn assess_forks(&self, trajectories: &[Trajectory], experience: &mut Experience) {
+        for trajectory in trajectories {
+            let reward = self.reward(trajectory);
+            let worth = if self.shape.early_stop { self.worth(trajectory) } else { Vec::new() };
+            for fork in &trajectory.forks {
+                let log_prob = trajectory.log_probs[fork.step_idx];
+                let other = self.reward_of(&trajectory.spec, fork.value, fork.total_cost);
+                experience.steps.copy(&trajectory.steps, fork.step_idx);
+                experience.old_log_probs.push(log_prob);
+                experience.worth.extend(worth.get(fork.step_idx));
+                experience.advantages.push((1.0 - log_prob.exp()) * (reward - other));
+            }
+        }
     }
 
     fn cost_norm(&self, cost: NanoUsd, label: &BoundaryLabel) -> f32 {
@@ -178,9 +202,13 @@ impl Assessor<'_> {
             let (success_advantages, success_returns) =
                 generalized_advantages(&rewards, &success_values, self.config.gae_lambda);
             let (cost_advantages, cost_returns) = generalized_advantages(&costs, &cost_values, self.config.gae_lambda);
+            let whole = rewards.iter().sum::<f32>()
+                - lambda * costs.iter().sum::<f32>()
+                - success_values.first().map_or(0.0, |success| success - lambda * cost_values[0]);
             for step in 0..n_steps {
                 let advantage = success_advantages[step] - lambda * cost_advantages[step];
-                experience.advantages.push(advantage);
+                let is_whole = self.config.advantage == Advantage::WholeTrajectory;
+                experience.advantages.push(if is_whole { whole } else { advantage });
                 errors += f64::from(advantage).powi(2);
                 returns.push(f64::from(success_returns[step] - lambda * cost_returns[step]));
             }

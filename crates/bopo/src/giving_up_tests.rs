@@ -12,7 +12,7 @@ use tollgate_routing::{
 
 use crate::OperatingPoint;
 use crate::batch::StepRows;
-use crate::collect::{RolloutSpec, Trajectory, collect};
+use crate::collect::{RolloutSpec, Stage, Trajectory};
 use crate::config::{Advantage, BopoConfig, SftConfig};
 use crate::experience::{Assessor, Experience, Guidance};
 use crate::reward::BoundaryCosts;
@@ -56,7 +56,9 @@ fn play() -> Played {
         })
         .collect();
     let frozen = Arc::new(network.freeze().unwrap());
-    let trajectories = collect(&arena, &tasks, &frozen, features, &specs, Objective::Success).unwrap();
+    let stage =
+        Stage { arena: &arena, tasks: &tasks, network: &frozen, features, objective: Objective::Success, n_forks: 0 };
+    let trajectories = stage.collect(&specs).unwrap();
     Played { tasks, network, trajectories }
 }
 

@@ -34,10 +34,11 @@ mod reward;
 mod sft;
 mod static_router;
 mod train;
+mod variant;
 
 pub use advantage::{generalized_advantages, grpo_advantage, reference_guided_advantage};
 pub use condition::{ConditionConfig, OperatingPoint};
-pub use config::{Advantage, BopoConfig, SftConfig, TrainConfig, Variant};
+pub use config::{Advantage, BopoConfig, SftConfig, TrainConfig};
 pub use error::TrainError;
 pub use loss::{
     chosen_log_probs, clipped_surrogate_loss, half_squared_error, masked_log_probs, masked_logits, mean_entropy,
@@ -50,3 +51,4 @@ pub use reward::{
     outcome_reward,
 };
 pub use train::{TrainedPolicy, TrainingInputs, train};
+pub use variant::Variant;

@@ -9,7 +9,7 @@ use tollgate_rollout::{Arena, derive_seed};
 use tollgate_routing::{BoundaryLabel, Difficulty, Episode, Objective, SftExample, Task};
 
 use crate::bopo::Bopo;
-use crate::config::{TrainConfig, Variant};
+use crate::config::TrainConfig;
 use crate::critic::{ReferenceContext, reference_rows};
 use crate::error::TrainError;
 use crate::experience::Guidance;
@@ -18,6 +18,7 @@ use crate::q_learning::{QInputs, train_q};
 use crate::reward::BoundaryCosts;
 use crate::sft::{SftContext, sft_rows, warm_start};
 use crate::static_router::{StaticInputs, train_static};
+use crate::variant::Variant;
 
 /// What the earlier stages have collected.
 #[derive(Clone, Copy)]

@@ -163,13 +163,15 @@ fn a_router_learns_to_give_up_what_no_model_solves_and_not_what_one_does() {
 #[test]
 fn weights_do_not_depend_on_the_number_of_threads() {
     let (arena, collected) = (SkillChainArena::new().unwrap(), collect());
-    let run = |n_threads| {
-        let directory = tempfile::tempdir().unwrap();
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(n_threads).build().unwrap();
-        pool.install(|| train_in(directory.path(), &arena, &collected, &config(), Variant::Bopo).unwrap());
-        weights(directory.path())
-    };
-    assert_eq!(run(1), run(3));
+    for variant in [Variant::Bopo, Variant::BopoForked] {
+        let run = |n_threads| {
+            let directory = tempfile::tempdir().unwrap();
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(n_threads).build().unwrap();
+            pool.install(|| train_in(directory.path(), &arena, &collected, &config(), variant).unwrap());
+            weights(directory.path())
+        };
+        assert_eq!(run(1), run(3), "{}", variant.as_str());
+    }
 }
 
 /// An arena that breaks after a number of episodes.

@@ -4,6 +4,7 @@ use std::ops::Deref;
 use std::path::Path;
 use std::sync::Arc;
 
+use anyhow::Context;
 use tollgate_environment::external::{ExternalArena, ExternalSettings, ExternalWorlds};
 use tollgate_environment::household::{HouseholdArena, HouseholdEnvironment};
 use tollgate_environment::live::{LiveArena, LiveModels};
@@ -13,7 +14,7 @@ use tollgate_environment::skill_chain::SkillChainArena;
 use tollgate_rollout::{Arena, ExecutorError, RolloutError, RolloutRequest, RoutingPolicy};
 use tollgate_routing::{Episode, ModelPool, Task};
 
-use crate::config::{ExperimentConfig, PoolFile, Suite};
+use crate::config::{ExperimentConfig, PoolFile, ShiftConfig, Suite};
 use crate::failure::{OrBadInput, bad_input};
 use crate::live;
 use crate::replay_logs::open_replay;
@@ -47,6 +48,7 @@ impl Drop for Playing {
 /// Builds the arena of a stage that plays episodes.
 pub(crate) fn open_playing(call: &StageCall) -> anyhow::Result<Playing> {
     let experiment = &call.experiment;
+    ShiftConfig::check(experiment)?;
     let Some(config) = live::config(experiment)? else {
         return Ok(Playing { arena: open_arena(experiment)?, live: None });
     };
@@ -74,6 +76,7 @@ pub(crate) fn open_playing(call: &StageCall) -> anyhow::Result<Playing> {
 /// Builds the arena of the experiment's suite, with the models of its pool. Live models are in it by name only: it is for
 /// stages that play nothing.
 pub(crate) fn open_arena(experiment: &ExperimentConfig) -> anyhow::Result<Box<dyn Arena>> {
+    ShiftConfig::check(experiment)?;
     if let Some(config) = live::config(experiment)? {
         let pool = pool_of(experiment)?;
         config.check(&pool)?;
@@ -94,7 +97,9 @@ pub(crate) fn open_arena(experiment: &ExperimentConfig) -> anyhow::Result<Box<dy
 /// The household with the models of the experiment's pool.
 pub(crate) fn open_household(experiment: &ExperimentConfig) -> anyhow::Result<HouseholdArena> {
     let (origin, pool, profiles) = simulated_models(experiment)?;
-    HouseholdArena::new(pool, profiles).map_err(|error| anyhow::Error::new(error).context(origin)).or_bad_input()
+    let wording = experiment.shift.as_ref().map(ShiftConfig::wording).unwrap_or_default();
+    let arena = HouseholdArena::new(pool, profiles).map(|arena| arena.with_wording(wording));
+    arena.map_err(|error| anyhow::Error::new(error).context(origin)).or_bad_input()
 }
 
 /// `ScienceWorld` with the models of the experiment's pool.
@@ -116,12 +121,18 @@ fn open_external(experiment: &ExperimentConfig) -> anyhow::Result<ExternalArena>
     Ok(ExternalArena::new(ExternalWorlds::new(external_settings(experiment)?), pool, profiles))
 }
 
-/// The pool's file, its models, and how each of them behaves.
+/// The pool's file, its models, and how each of them behaves, changed as the experiment says.
 fn simulated_models(experiment: &ExperimentConfig) -> anyhow::Result<(String, ModelPool, Vec<SimulatedModelProfile>)> {
     let path = pool_path(experiment);
     let origin = path.display().to_string();
-    let file = PoolFile::open(path)?;
-    let profiles = file.models.iter().map(|model| profile(path, &model.id, model.simulated_profile.as_deref()));
+    let shift = experiment.shift.clone().unwrap_or_default();
+    let mut file = PoolFile::open(path)?;
+    shift.change_prices(&mut file, path)?;
+    let profiles = file.models.iter().map(|model| {
+        let profile = profile(path, &model.id, model.simulated_profile.as_deref())?;
+        let changed = shift.of_model(&model.id).apply(profile);
+        changed.with_context(|| format!("`experiment.shift.models.{}`", model.id)).or_bad_input()
+    });
     let profiles = profiles.collect::<anyhow::Result<Vec<_>>>()?;
     let pool = file.pool(&origin)?;
     Ok((origin, pool, profiles))

@@ -6,6 +6,7 @@ use clap::{ArgGroup, Args, Parser, Subcommand};
 use tollgate_contract::{ArtifactKind, ProductKind};
 
 use crate::commands::collapse::GridCell;
+use crate::commands::robustness::ChangedWorld;
 
 /// Decides, before every step of an agent's task, which model answers it: the pipeline's stages as programs.
 ///
@@ -71,10 +72,14 @@ pub(crate) enum Command {
     Prices(PricesArgs),
     /// Measure whether the simulated models behave as real logs do.
     Calibrate(CalibrateArgs),
+    /// Fit trained policies to a world that has changed, from a few hundred logged episodes of it.
+    Recalibrate(RecalibrateArgs),
     /// Write a finished run as a document: every policy with intervals over tasks and training runs.
     Study(StudyArgs),
     /// Write finished runs at several weights of the cost and shares of hard tasks as one table of where training collapses.
     Collapse(CollapseArgs),
+    /// Write finished runs in changed worlds as one document: what a trained router loses there, and what brings it back.
+    Robustness(RobustnessArgs),
     /// Show an artifact: schema, footer keys and first rows.
     Inspect(InspectArgs),
     /// Measure the hot paths: environment steps, decisions, training steps.
@@ -388,6 +393,25 @@ pub(crate) struct CalibrateArgs {
     pub(crate) json: bool,
 }
 
+/// Flags of `recalibrate`.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:
+  tollgate recalibrate --checkpoint runs/household/optimize/checkpoint --episodes runs/now/simulate/episodes.parquet --out runs/now/checkpoint")]
+pub(crate) struct RecalibrateArgs {
+    /// Directory of the trained policies.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) checkpoint: PathBuf,
+    /// Logged episodes of the changed world; those of always-small and always-large are read.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) episodes: PathBuf,
+    /// Directory to write the fitted policies into.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: PathBuf,
+    /// As JSON, for programs.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
 /// Flags of `study`.
 #[derive(Debug, Args)]
 pub(crate) struct StudyArgs {
@@ -416,6 +440,20 @@ pub(crate) struct CollapseArgs {
     pub(crate) out: PathBuf,
     /// The command that the document names as the one that makes it.
     #[arg(long, value_name = "TEXT", default_value = "tollgate collapse")]
+    pub(crate) command: String,
+}
+
+/// Flags of `robustness`.
+#[derive(Debug, Args)]
+pub(crate) struct RobustnessArgs {
+    /// A world as `LABEL:DIR`: finished runs `kept`, `recalibrated` and `retrained` in that directory.
+    #[arg(long = "world", value_name = "WORLD", required = true)]
+    pub(crate) worlds: Vec<ChangedWorld>,
+    /// Directory to write README.md into.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: PathBuf,
+    /// The command that the document names as the one that makes it.
+    #[arg(long, value_name = "TEXT", default_value = "tollgate robustness")]
     pub(crate) command: String,
 }
 

@@ -67,8 +67,10 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Import(args) => commands::import::run(&args),
         Command::Prices(args) => commands::prices::run(&args),
         Command::Calibrate(args) => commands::calibrate::run(&args),
+        Command::Recalibrate(args) => commands::recalibrate::run(&args),
         Command::Study(args) => commands::study::run(&args),
         Command::Collapse(args) => commands::collapse::run(&args),
+        Command::Robustness(args) => commands::robustness::run(&args),
         Command::Inspect(args) => commands::inspect::run(&args),
         Command::Bench(args) => commands::bench::run(&args),
     }

@@ -5,9 +5,12 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use serde::Deserialize;
 use serde_json::Value;
-use tollgate_contract::{ArtifactKind, CONTRACT_VERSION, Digest, ProductKind, RequestInput, Slot, StageRequest};
+use tollgate_contract::{
+    ArtifactKind, CONTRACT_VERSION, Digest, ProductKind, RequestInput, Slot, StageRequest, TaskRow,
+};
 
 use crate::args::StageArgs;
+use crate::artifact;
 use crate::config::{ConfigFile, ExperimentConfig, StageTable, read};
 use crate::failure::{OrBadInput, bad_input};
 
@@ -94,6 +97,16 @@ impl StageCall {
         Ok(Self { request, experiment: config.experiment, table, publish_to: Some(out) })
     }
 
+    /// The tasks that are played: those of the input, but for what a shift leaves out.
+    pub(crate) fn tasks(&self) -> anyhow::Result<Vec<TaskRow>> {
+        let path = self.input(ArtifactKind::Tasks)?;
+        let mut tasks = artifact::read_rows(path)?;
+        if let Some(shift) = &self.experiment.shift {
+            shift.filter(&mut tasks, path)?;
+        }
+        Ok(tasks)
+    }
+
     /// Where an input is.
     pub(crate) fn input(&self, kind: impl Into<ProductKind>) -> anyhow::Result<&Path> {
         self.request.input(kind).or_bad_input()
@@ -127,7 +140,7 @@ fn default_input(args: &StageArgs, experiment: &ExperimentConfig, kind: ProductK
 }
 
 /// Beside the final place, so that a rename publishes it.
-fn partial_dir(out: &Path) -> anyhow::Result<PathBuf> {
+pub(crate) fn partial_dir(out: &Path) -> anyhow::Result<PathBuf> {
     let name = out.file_name().ok_or_else(|| bad_input(format!("--out {} names no directory", out.display())))?;
     let mut name = name.to_owned();
     name.push(".partial");

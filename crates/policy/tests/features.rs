@@ -5,7 +5,7 @@ use tollgate_policy::{FeatureConfig, RouterFeatures};
 use tollgate_rollout::RoutingContext;
 use tollgate_routing::{
     BudgetView, CallAllowance, Model, ModelIndex, ModelPool, NanoUsd, Observation, Prices, Split, Task, TaskId,
-    TokenUsage, Turn,
+    TokenUsage, Turn, UsdAllowance,
 };
 
 fn pool() -> ModelPool {
@@ -136,4 +136,43 @@ fn a_failed_step_is_the_last_but_counts_for_nothing() {
     let failed = verbs(&[("SELECT x FROM song", "Error: no such column")]);
     assert!((failed.iter().sum::<f32>() - 1.0).abs() < 1e-6);
     assert_eq!(verbs(&[]), vec![0.0; 128]);
+}
+
+#[test]
+fn the_time_that_calls_took_is_not_seen() {
+    let slower: Vec<Turn> = turns().into_iter().map(|turn| Turn { latency_ms: 9 * turn.latency_ms, ..turn }).collect();
+    let budget = BudgetView::default();
+    assert_eq!(features(&task(1), &turns(), budget, &[]), features(&task(1), &slower, budget, &[]));
+}
+
+#[test]
+fn all_prices_and_the_cost_scale_may_be_multiplied_alike() {
+    // Powers of two, so that no float is rounded.
+    let seen = |factor: u32| {
+        let prices = |price: f64| {
+            let price = price * f64::from(factor);
+            Prices::per_million_usd(price, price / 4.0, price, 4.0 * price).unwrap()
+        };
+        let models = [("small", 0.5), ("large", 2.0)].map(|(name, price)| Model::new(name, prices(price)).unwrap());
+        let pool = ModelPool::new(models.into()).unwrap();
+        let dollars = |nano_usd: u64| NanoUsd::new(nano_usd * u64::from(factor));
+        let turns: Vec<Turn> = turns().into_iter().map(|turn| Turn { cost: dollars(400_000), ..turn }).collect();
+        let usd = Some(UsdAllowance { cap: dollars(9_000_000), remaining: dollars(7_800_000) });
+        let (task, observation) = (task(1), Observation::from_text("You see a desk 1."));
+        let mut extractor = RouterFeatures::new(FeatureConfig::text(2, 1_000_000 * u64::from(factor)));
+        extractor.begin(&task);
+        let mut out = Vec::new();
+        let context = RoutingContext {
+            task: &task,
+            turns: &turns,
+            observation: &observation,
+            pool: &pool,
+            quotes: &[],
+            budget: BudgetView { lambda: 0.1, usd, ..BudgetView::default() },
+            allowed: pool.all(),
+        };
+        extractor.extract(&context, &mut out);
+        out
+    };
+    assert_eq!(seen(1), seen(64));
 }

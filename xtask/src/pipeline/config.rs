@@ -89,11 +89,18 @@ impl ExperimentConfig {
         self.stages.get(&slot).cloned().unwrap_or_default()
     }
 
-    /// Files and folders that `[experiment]` names and no stage takes as an input, by their keys: results depend on them as well.
-    pub(crate) fn sources(&self) -> Vec<(&'static str, PathBuf)> {
-        let logs = self.experiment.get("replay").and_then(|replay| replay.get("logs")).and_then(Value::as_str);
-        let logs = logs.map(|logs| ("replay.logs", PathBuf::from(logs)));
-        self.path_of("pool").map(|pool| ("pool", pool)).into_iter().chain(logs).collect()
+    /// Files and folders that the config names and the stage of a slot does not take as an input, by their keys: its results depend
+    /// on them as well.
+    pub(crate) fn sources(&self, slot: Slot) -> Vec<(&'static str, PathBuf)> {
+        let path = |value: Option<&Value>| value.and_then(Value::as_str).map(PathBuf::from);
+        let logs = path(self.experiment.get("replay").and_then(|replay| replay.get("logs")));
+        let policies = self.stages.get(&slot).filter(|stage| slot == Slot::Optimize && stage.argv.is_none());
+        let sources = [
+            ("experiment.pool", self.path_of("pool")),
+            ("experiment.replay.logs", logs),
+            ("optimize.from", path(policies.and_then(|stage| stage.own.get("from")))),
+        ];
+        sources.into_iter().filter_map(|(key, path)| Some((key, path?))).collect()
     }
 
     /// A path that `[experiment]` names under `key`.
@@ -212,6 +219,14 @@ mod tests {
         assert_eq!(config.stage(Slot::Classify), expected);
         assert_eq!(config.stage(Slot::Report), StageConfig::default());
         assert_eq!((config.name.as_str(), config.seed), ("example", 1));
+    }
+
+    #[test]
+    fn policies_that_are_taken_over_are_a_source_of_that_slot_alone() {
+        let config = parse("[experiment]\npool = \"p.toml\"\n[optimize]\nfrom = \"runs/a\"").unwrap();
+        let keys = |slot| config.sources(slot).into_iter().map(|(key, _)| key).collect::<Vec<_>>();
+        assert_eq!(keys(Slot::Simulate), ["experiment.pool"]);
+        assert_eq!(keys(Slot::Optimize), ["experiment.pool", "optimize.from"]);
     }
 
     #[test]

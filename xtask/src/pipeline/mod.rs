@@ -24,7 +24,7 @@ use crate::workspace;
 use config::ExperimentConfig;
 use protocol::StageList;
 use runner::{Failure, Pipeline};
-use slot::Slot;
+pub(crate) use slot::Slot;
 use summary::RunSummary;
 
 const AFTER_HELP: &str = "\
@@ -74,13 +74,13 @@ pub(crate) struct PipelineArgs {
 }
 
 impl PipelineArgs {
-    /// A plain run of a config.
-    pub(crate) fn of_run(config: &Path, run_dir: &Path, threads: Option<u16>, tollgate: &Path) -> Self {
+    /// A run of a config's slots up to `until`, which is included.
+    pub(crate) fn of_run(config: &Path, run_dir: &Path, until: Slot, threads: Option<u16>, tollgate: &Path) -> Self {
         Self {
             config: config.to_path_buf(),
             run_dir: Some(run_dir.to_path_buf()),
             from: None,
-            until: None,
+            until: Some(until),
             check: false,
             force: false,
             seed: None,

@@ -35,11 +35,11 @@ pub(crate) fn check(tollgate: &Path, config: &ExperimentConfig) -> Result<()> {
             );
         }
     }
-    let tasks = config.path_of("tasks").map(|path| ("tasks", path));
-    for (key, path) in tasks.into_iter().chain(config.sources()) {
+    let tasks = config.path_of("tasks").map(|path| ("experiment.tasks", path));
+    for (key, path) in tasks.into_iter().chain(Slot::ALL.into_iter().flat_map(|slot| config.sources(slot))) {
         if !path.exists() {
             bail!(
-                "{}: `experiment.{key}`: {} does not exist\n\
+                "{}: `{key}`: {} does not exist\n\
                  hint: paths are relative to the directory the pipeline is started in; `cargo xtask tasks` makes the task sets, `tollgate import` those of logs",
                 config.path.display(),
                 path.display()

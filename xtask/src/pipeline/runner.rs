@@ -154,10 +154,10 @@ impl Pipeline<'_> {
         let stage = self.config.stage(slot);
         let inputs = built_in.inputs.iter().map(|kind| self.input(kind)).collect::<Result<Vec<_>>>()?;
         let digest = |(key, path): (&str, PathBuf)| {
-            let digest = if key == "pool" { digest::of_pool(&path)? } else { digest::of_path(&path)? };
-            Ok((key.to_owned(), digest))
+            let digest = if key == "experiment.pool" { digest::of_pool(&path)? } else { digest::of_path(&path)? };
+            Ok((key.trim_start_matches("experiment.").to_owned(), digest))
         };
-        let sources = self.config.sources().into_iter().map(digest).collect::<Result<Vec<_>>>()?;
+        let sources = self.config.sources(slot).into_iter().map(digest).collect::<Result<Vec<_>>>()?;
         let request = StageRequest {
             contract_version: self.stages.contract_version,
             slot: slot.name(),

@@ -8,6 +8,7 @@ use anyhow::{Context, Result};
 use toml::{Table, Value};
 
 use super::Study;
+use crate::pipeline::Slot;
 use crate::workspace;
 
 /// Weights of the cost.
@@ -30,7 +31,7 @@ pub(super) fn run(study: &Study<'_>) -> Result<ExitCode> {
             let name = format!("lambda-{lambda}-hard-{hard_share}");
             let config = study.write_config(&name, cell_settings(settings.clone(), lambda, &tasks)?)?;
             let run_dir = study.runs.join(&name);
-            let code = study.pipeline(&config, &run_dir)?;
+            let code = study.pipeline(&config, &run_dir, Slot::Report)?;
             if code != ExitCode::SUCCESS {
                 return Ok(code);
             }

@@ -12,6 +12,8 @@ pub(crate) mod environment;
 pub(crate) mod import;
 pub(crate) mod inspect;
 pub(crate) mod prices;
+pub(crate) mod recalibrate;
+pub(crate) mod robustness;
 pub(crate) mod stages;
 pub(crate) mod study;
 pub(crate) mod tasks;

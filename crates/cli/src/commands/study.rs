@@ -42,7 +42,7 @@ pub(crate) fn run(args: &StudyArgs) -> anyhow::Result<()> {
         confidence: report.confidence,
         n_resamples: report.n_resamples,
         digest: Digest::of_path(&path)?.to_string(),
-        hardware: hardware(),
+        hardware: study::hardware(),
         has_caps_plot: plots.contains(&"caps.svg"),
     };
     study::write(&args.out, &page(&origin, &test, unseen.as_ref())?)
@@ -59,12 +59,4 @@ fn copy_plots(report: &Path, out: &Path) -> anyhow::Result<Vec<&'static str>> {
         }
     }
     Ok(copied)
-}
-
-/// The processor's name where the system tells it, and how many of its cores there are.
-fn hardware() -> String {
-    let cpu_info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let name = cpu_info.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
-    let n_cores = std::thread::available_parallelism().map_or(1, usize::from);
-    format!("{n_cores} cores, {}", name.map_or(std::env::consts::ARCH, |(_, name)| name.trim()))
 }

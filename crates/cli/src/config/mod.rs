@@ -10,6 +10,7 @@ mod pool;
 mod prices;
 mod replay;
 mod scienceworld;
+mod shift;
 mod stage;
 mod strict;
 
@@ -30,6 +31,7 @@ pub(crate) use pool::PoolFile;
 pub(crate) use prices::{PinnedModel, PriceFile, TableSource};
 pub(crate) use replay::ReplayConfig;
 pub(crate) use scienceworld::ScienceWorldConfig;
+pub(crate) use shift::ShiftConfig;
 pub(crate) use stage::*;
 pub(crate) use strict::read;
 
@@ -128,6 +130,9 @@ pub(crate) struct ExperimentConfig {
     /// Where the simulator of suite `scienceworld` is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) scienceworld: Option<ScienceWorldConfig>,
+    /// What has changed in the world since the router was trained.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) shift: Option<ShiftConfig>,
 }
 
 impl ExperimentConfig {
@@ -151,6 +156,7 @@ impl Default for ExperimentConfig {
             external: None,
             replay: None,
             scienceworld: None,
+            shift: None,
         }
     }
 }

@@ -115,6 +115,19 @@ impl PoolFile {
 }
 
 impl ModelEntry {
+    /// Multiplies every price that it has.
+    pub(crate) fn multiply_prices(&mut self, factor: f64) {
+        let prices = [
+            &mut self.input_usd_per_million,
+            &mut self.cached_input_usd_per_million,
+            &mut self.cache_write_usd_per_million,
+            &mut self.output_usd_per_million,
+        ];
+        for price in prices.into_iter().flatten() {
+            *price *= factor;
+        }
+    }
+
     const fn has_prices(&self) -> bool {
         self.input_usd_per_million.is_some() || self.output_usd_per_million.is_some()
     }

@@ -1,5 +1,7 @@
 //! One table per stage: its keys, their defaults and their ranges.
 
+use std::path::PathBuf;
+
 use candle_core::Device;
 use serde::Deserialize;
 use tollgate_bopo::{TrainConfig, Variant};
@@ -125,6 +127,8 @@ impl SynthesizeConfig {
 /// `[optimize]`: what is trained, how often, and on which device. Its other keys are the trainer's own.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct OptimizeConfig {
+    /// Directory of trained policies that are taken as they are; then nothing is trained.
+    pub(crate) from: Option<PathBuf>,
     /// What is trained.
     pub(crate) variants: Vec<Variant>,
     /// Each variant is trained once with each of them.
@@ -165,27 +169,36 @@ impl TrainDevice {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct OptimizeKeys {
-    variants: Vec<Variant>,
-    train_seeds: Vec<u64>,
+    from: Option<PathBuf>,
+    variants: Option<Vec<Variant>>,
+    train_seeds: Option<Vec<u64>>,
     device: TrainDevice,
 }
 
 impl Default for OptimizeKeys {
     fn default() -> Self {
-        Self { variants: Variant::STANDARD.to_vec(), train_seeds: vec![1], device: TrainDevice::Cpu }
+        Self { from: None, variants: None, train_seeds: None, device: TrainDevice::Cpu }
     }
 }
 
 impl OptimizeConfig {
     /// Reads and checks the slot's table.
     pub(crate) fn read(table: &StageTable) -> anyhow::Result<Self> {
-        let (own, trainer) = table.split(&["variants", "train_seeds", "device"]);
-        let OptimizeKeys { variants, train_seeds, device } = own.read()?;
+        let (own, trainer) = table.split(&["from", "variants", "train_seeds", "device"]);
+        let OptimizeKeys { from, variants, train_seeds, device } = own.read()?;
+        if from.is_some() && (variants.is_some() || train_seeds.is_some()) {
+            let key = if variants.is_some() { "variants" } else { "train_seeds" };
+            return Err(bad_input(format!(
+                "`optimize.from` and `optimize.{key}` are both set, expected one of them\nhint: with `from` every policy of that directory is taken as it is, and nothing is trained"
+            )));
+        }
+        let (variants, train_seeds) =
+            (variants.unwrap_or_else(|| Variant::STANDARD.to_vec()), train_seeds.unwrap_or_else(|| vec![1]));
         let train: TrainConfig = trainer.read()?;
         train.check().or_bad_input()?;
         distinct("optimize.variants", &variants)?;
         distinct("optimize.train_seeds", &train_seeds)?;
-        Ok(Self { variants, train_seeds, device, train })
+        Ok(Self { from, variants, train_seeds, device, train })
     }
 }
 
@@ -320,6 +333,8 @@ fn in_range(key: &str, found: f64, low: f64, high: f64) -> anyhow::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use tollgate_contract::Slot;
+
     use super::*;
 
     #[test]
@@ -330,6 +345,15 @@ mod tests {
         let config = ClassifyConfig { easy_success_rate: 60.0, ..ClassifyConfig::default() };
         let message = config.thresholds(&ExperimentConfig::default()).unwrap_err().to_string();
         assert!(message.starts_with("threshold `easy_success_rate` is 60"), "{message}");
+    }
+
+    #[test]
+    fn policies_are_either_taken_or_trained() {
+        let read = |table: serde_json::Value| OptimizeConfig::read(&StageTable::new("c.toml", Slot::Optimize, table)?);
+        let taken = read(serde_json::json!({"from": "runs/a"})).unwrap();
+        assert_eq!(taken.from.as_deref(), Some(std::path::Path::new("runs/a")));
+        let message = read(serde_json::json!({"from": "runs/a", "train_seeds": [1]})).unwrap_err().to_string();
+        assert!(message.starts_with("`optimize.from` and `optimize.train_seeds` are both set"), "{message}");
     }
 
     #[test]

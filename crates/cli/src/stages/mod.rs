@@ -1,7 +1,7 @@
 //! The stages: one module per slot, and what surrounds each of them.
 
 mod classify;
-mod evaluate;
+pub(crate) mod evaluate;
 mod optimize;
 mod report;
 mod simulate;

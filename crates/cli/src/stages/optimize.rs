@@ -1,4 +1,4 @@
-//! `optimize`: every variant with every training seed, side by side on all cores.
+//! `optimize`: every variant with every training seed, side by side on all cores; or the policies of an earlier run as they are.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -10,15 +10,17 @@ use tollgate_contract::{
     ArtifactKind, BoundaryLabelRow, EpisodeRow, ProductKind, SftExampleRow, StepRow, TaskRow, TrainingLogRow,
     TrainingMetrics,
 };
+use tollgate_policy::save_checkpoint;
 use tollgate_routing::{Episode, EpisodeId, Task, TaskId};
 use tollgate_taxonomy::Boundary;
 
-use crate::arena::open_playing;
+use crate::arena::{open_arena, open_playing};
 use crate::artifact::{self, LoggedFiles};
 use crate::config::OptimizeConfig;
 use crate::failure::{bad_input, blame_input};
 use crate::progress;
 use crate::stage_call::StageCall;
+use crate::stages::evaluate::learned::{StoredPolicy, stored_policies};
 
 /// What the training reads, in memory.
 struct Inputs {
@@ -31,6 +33,9 @@ struct Inputs {
 /// Runs the stage.
 pub(crate) fn run(call: &StageCall) -> anyhow::Result<()> {
     let config = OptimizeConfig::read(&call.table)?;
+    if let Some(from) = &config.from {
+        return take_over(call, from);
+    }
     let device = config.device.open()?;
     let arena = open_playing(call)?;
     let inputs = read_inputs(call, config.variants.iter().any(|variant| variant.is_value_based()))?;
@@ -65,6 +70,20 @@ pub(crate) fn run(call: &StageCall) -> anyhow::Result<()> {
     progress.finish_and_clear();
     let rows = trained.iter().flat_map(log_rows);
     artifact::write_rows(&call.request.output(ArtifactKind::TrainingLog), rows)?;
+    Ok(())
+}
+
+/// Puts the policies in `from` into the stage's checkpoint, unchanged and by the names of their variants and seeds.
+fn take_over(call: &StageCall, from: &Path) -> anyhow::Result<()> {
+    let arena = open_arena(&call.experiment)?;
+    let checkpoint = call.request.output(ProductKind::Checkpoint);
+    for StoredPolicy { spec, network } in stored_policies(from, Some(arena.pool()))? {
+        let directory = checkpoint.join(&spec.policy_id).join(format!("seed-{}", spec.train_seed));
+        save_checkpoint(&directory, &spec, &network)?;
+        tracing::info!(variant = spec.policy_id, train_seed = spec.train_seed, "taken over");
+    }
+    let no_rows: [TrainingLogRow; 0] = [];
+    artifact::write_rows(&call.request.output(ArtifactKind::TrainingLog), no_rows)?;
     Ok(())
 }
 

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use indicatif::ProgressBar;
-use tollgate_contract::{ArtifactKind, EpisodeRow, StepRow, TaskRow};
+use tollgate_contract::{ArtifactKind, EpisodeRow, StepRow};
 use tollgate_inference::RandomMixing;
 use tollgate_rollout::{AlwaysLarge, AlwaysSmall, Arena, derive_seed};
 use tollgate_routing::{Episode, Split, Task};
@@ -15,7 +15,7 @@ use tollgate_taxonomy::{Boundary, ProbeOutcome, Thresholds, classify};
 use tollgate_trajectory::ArtifactWriter;
 
 use crate::arena::open_playing;
-use crate::artifact::{self, blame};
+use crate::artifact::blame;
 use crate::config::SimulateConfig;
 use crate::failure::{OrBadInput, bad_input};
 use crate::play::{EpisodeRun, Job, PolicyFactory, play_in_order};
@@ -144,16 +144,17 @@ impl Simulation<'_> {
 }
 
 fn train_tasks(call: &StageCall, config: &SimulateConfig) -> anyhow::Result<Vec<Task>> {
-    let path = call.input(ArtifactKind::Tasks)?;
-    let tasks: Vec<TaskRow> = artifact::read_rows(path)?;
-    let train =
-        tasks.into_iter().filter(|task| task.split == Split::Train).take(config.max_tasks.unwrap_or(usize::MAX));
+    let train = call
+        .tasks()?
+        .into_iter()
+        .filter(|task| task.split == Split::Train)
+        .take(config.max_tasks.unwrap_or(usize::MAX));
     let max_steps = config.max_steps.unwrap_or(u32::MAX);
     let tasks: Vec<Task> = train.map(|task| Task { horizon: task.horizon.min(max_steps), ..task }).collect();
     if tasks.is_empty() {
         return Err(bad_input(format!(
             "{}: no task of split `train`, expected at least one\nhint: `tollgate tasks` makes a task set",
-            path.display()
+            call.input(ArtifactKind::Tasks)?.display()
         )));
     }
     Ok(tasks)

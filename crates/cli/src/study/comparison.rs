@@ -24,6 +24,23 @@ const STUDY_SEED: u64 = 0x53_54_55_44_59;
 /// Shares of always-large's success that operating points have to keep.
 const SHARES: [f64; 3] = [0.99, 0.97, 0.95];
 
+/// What a column of a table holds.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Figure {
+    /// `frontier_area`.
+    Area,
+    /// Success less the weighted cost, `V - lambda (C - C_small) / (C_large - C_small)` on mean costs, at this `lambda` without a cap.
+    Objective(f32),
+    /// The same, where the `lambda` that a policy is shown is a setting of its own, picked on the validation tasks.
+    ObjectiveTuned(f32),
+    /// What an episode is worth at this `lambda` without a cap.
+    Value(f32),
+    /// Cost at this `lambda` without a cap, as a share of always-large's.
+    CostShare(f32),
+    /// What an episode is worth under this cap.
+    UnderCap(Budget),
+}
+
 /// All policies on one split: a table per training run. Policies that were not trained are the same in every run.
 pub(crate) struct Comparison {
     runs: Vec<Run>,
@@ -118,33 +135,12 @@ impl Comparison {
 
     /// `frontier_area` of every family.
     pub(crate) fn areas(&self) -> anyhow::Result<Vec<Line>> {
-        self.lines(1, |run, family, _| {
-            let groups = run.test.family(family);
-            Ok(Some(self.resamples.area(&groups, &run.test.boundaries()?)?))
-        })
+        self.lines(&[Figure::Area])
     }
 
-    /// Success less the weighted cost, `V - lambda (C - C_small) / (C_large - C_small)` on mean costs, at every `lambda` without a cap.
+    /// Success less the weighted cost at every `lambda` without a cap.
     pub(crate) fn objectives(&self, lambdas: &[f32]) -> anyhow::Result<Vec<Line>> {
-        self.lines(lambdas.len(), |run, family, column| {
-            let lambda = lambdas[column];
-            let groups = run.validation.family(family);
-            let is_conditioned = looks_at_lambda(&groups);
-            let candidates = groups.into_iter().filter(|group| {
-                group.budget == Budget::Unlimited && (!is_conditioned || group.lambda.to_bits() == lambda.to_bits())
-            });
-            let boundaries = run.validation.boundaries()?;
-            let Some(group) = run.picked(candidates, |group| objective(group, &boundaries, lambda)) else {
-                return Ok(None);
-            };
-            let boundaries = run.test.boundaries()?;
-            let cost = |group: &OutcomeGroup| self.resamples.mean(group, Metric::CostUsd);
-            let small = cost(boundaries.small())?;
-            let spread = cost(boundaries.large())?.with(&small, |large, small| large - small);
-            let share = cost(group)?.with(&small, |own, small| own - small).with(&spread, |own, spread| own / spread);
-            let value = self.resamples.mean(group, Metric::Value)?;
-            Ok(Some(value.with(&share, |value, share| value - f64::from(lambda) * share)))
-        })
+        self.lines(&lambdas.iter().map(|&lambda| Figure::Objective(lambda)).collect::<Vec<_>>())
     }
 
     /// What giving up saves and loses at every `lambda` without a cap; nothing where no policy of the run was trained for it.
@@ -178,12 +174,7 @@ impl Comparison {
 
     /// Success under every cap.
     pub(crate) fn under_caps(&self, caps: &[Budget]) -> anyhow::Result<Vec<Line>> {
-        self.lines(caps.len(), |run, family, column| {
-            let groups = run.validation.family(family);
-            let candidates = groups.into_iter().filter(|group| group.budget == caps[column]);
-            let group = run.picked(candidates, |group| group.mean(Metric::Value));
-            group.map(|group| self.resamples.mean(group, Metric::Value)).transpose()
-        })
+        self.lines(&caps.iter().map(|&cap| Figure::UnderCap(cap)).collect::<Vec<_>>())
     }
 
     /// The cheapest points that keep a share of always-large's success on the validation tasks.
@@ -225,17 +216,21 @@ impl Comparison {
         Ok(Some([ratio(Metric::Value)?, ratio(Metric::CostUsd)?]))
     }
 
-    /// A line for every family, from the figure of one run in one column.
-    fn lines(
-        &self,
-        n_columns: usize,
-        figure: impl Fn(&Run, &str, usize) -> Result<Option<RunFigure>, InferenceError>,
-    ) -> anyhow::Result<Vec<Line>> {
-        let column = |family: &str, column: usize| -> Result<Option<Vec<RunFigure>>, InferenceError> {
-            self.runs.iter().map(|run| figure(run, family, column)).collect()
-        };
+    /// A figure of `family` in every run; `None` where it does not play.
+    pub(super) fn per_run(&self, figure: Figure, family: &str) -> Result<Option<Vec<RunFigure>>, InferenceError> {
+        self.runs.iter().map(|run| figure.in_run(run, family, &self.resamples)).collect()
+    }
+
+    /// The mean of a figure over the runs.
+    pub(super) fn estimate(&self, per_run: &[RunFigure]) -> Result<Estimate, InferenceError> {
+        self.resamples.estimate(per_run)
+    }
+
+    /// A line for every family with these figures as its columns.
+    fn lines(&self, columns: &[Figure]) -> anyhow::Result<Vec<Line>> {
+        let n_columns = columns.len();
         let row = |family: &str| -> Result<Vec<Option<Vec<RunFigure>>>, InferenceError> {
-            (0..n_columns).map(|position| column(family, position)).collect()
+            columns.iter().map(|&figure| self.per_run(figure, family)).collect()
         };
         let main = row(MAIN).or_bad_input()?;
         let line = |family: &Arc<str>| -> Result<Line, InferenceError> {
@@ -268,6 +263,40 @@ impl Comparison {
     }
 }
 
+impl Figure {
+    /// The figure of `family` in one run. Where the family has settings, the validation tasks pick one.
+    fn in_run(self, run: &Run, family: &str, resamples: &RunResamples) -> Result<Option<RunFigure>, InferenceError> {
+        let groups = run.validation.family(family);
+        let boundaries = run.test.boundaries()?;
+        match self {
+            Self::Area => Ok(Some(resamples.area(&run.test.family(family), &boundaries)?)),
+            Self::Objective(lambda) | Self::ObjectiveTuned(lambda) => {
+                let is_bound = matches!(self, Self::Objective(_)) && looks_at_lambda(&groups);
+                let candidates = groups.into_iter().filter(|group| {
+                    group.budget == Budget::Unlimited && (!is_bound || group.lambda.to_bits() == lambda.to_bits())
+                });
+                let on_validation = run.validation.boundaries()?;
+                let picked = run.picked(candidates, |group| objective(group, &on_validation, lambda));
+                picked.map(|group| sampled_objective(group, &boundaries, lambda, resamples)).transpose()
+            }
+            Self::Value(lambda) => {
+                let group = run.test.find(family, lambda, Budget::Unlimited);
+                group.map(|group| resamples.mean(group, Metric::Value)).transpose()
+            }
+            Self::CostShare(lambda) => {
+                let Some(group) = run.test.find(family, lambda, Budget::Unlimited) else { return Ok(None) };
+                let large = resamples.mean(boundaries.large(), Metric::CostUsd)?;
+                Ok(Some(resamples.mean(group, Metric::CostUsd)?.with(&large, |own, large| own / large)))
+            }
+            Self::UnderCap(cap) => {
+                let candidates = groups.into_iter().filter(|group| group.budget == cap);
+                let picked = run.picked(candidates, |group| group.mean(Metric::Value));
+                picked.map(|group| resamples.mean(group, Metric::Value)).transpose()
+            }
+        }
+    }
+}
+
 impl Run {
     /// The reported outcomes of the one of `candidates` that is best by `merit`; the first of equally good ones.
     fn picked<'a>(
@@ -285,6 +314,20 @@ impl Run {
         let (_, best) = candidates.fold(None, better)?;
         self.test.find(&best.policy_id, best.lambda, best.budget)
     }
+}
+
+/// `V - lambda (C - C_small) / (C_large - C_small)` on mean costs, in every resample.
+fn sampled_objective(
+    group: &OutcomeGroup,
+    boundaries: &Boundaries<'_>,
+    lambda: f32,
+    resamples: &RunResamples,
+) -> Result<RunFigure, InferenceError> {
+    let cost = |group: &OutcomeGroup| resamples.mean(group, Metric::CostUsd);
+    let small = cost(boundaries.small())?;
+    let spread = cost(boundaries.large())?.with(&small, |large, small| large - small);
+    let share = cost(group)?.with(&small, |own, small| own - small).with(&spread, |own, spread| own / spread);
+    Ok(resamples.mean(group, Metric::Value)?.with(&share, |value, share| value - f64::from(lambda) * share))
 }
 
 /// `V - lambda (C - C_small) / (C_large - C_small)` on mean costs.

@@ -5,6 +5,7 @@
 
 mod comparison;
 mod page;
+mod robustness;
 
 use std::fs;
 use std::path::Path;
@@ -13,6 +14,7 @@ use anyhow::Context;
 
 pub(crate) use comparison::{Comparison, GivingUp, OperatingPoints};
 pub(crate) use page::{Origin, figure, page};
+pub(crate) use robustness::{WorldFigures, robustness_page};
 
 /// Writes a document as README.md into `directory`, which is made, and says where it is.
 pub(crate) fn write(directory: &Path, text: &str) -> anyhow::Result<()> {
@@ -20,4 +22,12 @@ pub(crate) fn write(directory: &Path, text: &str) -> anyhow::Result<()> {
     let path = directory.join("README.md");
     fs::write(&path, text).with_context(|| format!("{}: cannot be written", path.display()))?;
     crate::output::print(&format!("{}\n", path.display()))
+}
+
+/// The processor's name where the system tells it, and how many of its cores there are.
+pub(crate) fn hardware() -> String {
+    let cpu_info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let name = cpu_info.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
+    let n_cores = std::thread::available_parallelism().map_or(1, usize::from);
+    format!("{n_cores} cores, {}", name.map_or(std::env::consts::ARCH, |(_, name)| name.trim()))
 }

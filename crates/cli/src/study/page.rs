@@ -174,7 +174,8 @@ pub(crate) fn figure(estimate: Estimate) -> String {
     format!("{:.3} ({:.3}, {:.3})", estimate.value, estimate.low, estimate.high)
 }
 
-fn difference(estimate: Estimate) -> String {
+/// A difference with its interval, which stands out where it is clear of 0.
+pub(super) fn difference(estimate: Estimate) -> String {
     let text = format!("{:+.3} ({:+.3}, {:+.3})", estimate.value, estimate.low, estimate.high);
     if estimate.low > 0.0 || estimate.high < 0.0 { format!("**{text}**") } else { text }
 }

@@ -3,7 +3,7 @@
 use tollgate_rollout::{Arena, RolloutError, RolloutRequest, RoutingPolicy, rollout};
 use tollgate_routing::{Episode, ModelPool, Task};
 
-use super::{HouseholdEnvironment, HouseholdError};
+use super::{HouseholdEnvironment, HouseholdError, Wording};
 use crate::simulated::{SimulatedExecutor, SimulatedModelProfile};
 
 /// The household and the simulated models of a pool.
@@ -11,6 +11,7 @@ use crate::simulated::{SimulatedExecutor, SimulatedModelProfile};
 pub struct HouseholdArena {
     pool: ModelPool,
     profiles: Vec<SimulatedModelProfile>,
+    wording: Wording,
 }
 
 impl HouseholdArena {
@@ -23,7 +24,13 @@ impl HouseholdArena {
             return Err(HouseholdError::ProfileCount { models: pool.len(), profiles: profiles.len() });
         }
         profiles.iter().try_for_each(SimulatedModelProfile::validate)?;
-        Ok(Self { pool, profiles })
+        Ok(Self { pool, profiles, wording: Wording::Plain })
+    }
+
+    /// The same arena, whose world speaks in these words.
+    #[must_use]
+    pub fn with_wording(self, wording: Wording) -> Self {
+        Self { wording, ..self }
     }
 
     /// The profiles, in the pool's order.
@@ -48,7 +55,7 @@ impl Arena for HouseholdArena {
         request: &RolloutRequest,
         policy: &mut dyn RoutingPolicy,
     ) -> Result<Episode, RolloutError> {
-        let mut world = HouseholdEnvironment::default();
+        let mut world = HouseholdEnvironment::default().with_wording(self.wording);
         let mut models = SimulatedExecutor::new(&self.profiles);
         rollout(&mut world, &mut models, policy, &self.pool, task, request)
     }

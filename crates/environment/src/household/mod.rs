@@ -14,12 +14,14 @@ mod expert;
 mod scene;
 mod task_set;
 mod text;
+mod wording;
 mod world;
 
 pub use arena::HouseholdArena;
 pub use error::HouseholdError;
 pub use scene::TaskFamily;
 pub use task_set::{SplitCounts, generate_tasks};
+pub use wording::Wording;
 pub use world::HouseholdEnvironment;
 
 pub(crate) use command::Command;

@@ -8,6 +8,7 @@ use super::catalog::ReceptacleKind;
 use super::command::Command;
 use super::scene::{Goal, ObjectId, Place, ReceptacleId, Scene, TaskFamily, Temperature};
 use super::text::WordsNow;
+use super::wording::Wording;
 
 /// What the last command did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,6 +31,7 @@ pub struct HouseholdEnvironment {
     has_finished: bool,
     progress: f32,
     last_effect: Effect,
+    wording: Wording,
     pub(super) words_now: WordsNow,
 }
 
@@ -50,8 +52,15 @@ impl HouseholdEnvironment {
             has_finished: false,
             progress: 0.0,
             last_effect: Effect::Done,
+            wording: Wording::Plain,
             words_now: WordsNow::default(),
         }
+    }
+
+    /// The same world, speaking in these words.
+    #[must_use]
+    pub fn with_wording(self, wording: Wording) -> Self {
+        Self { wording, ..self }
     }
 
     pub(crate) fn scene(&self) -> &Scene {
@@ -385,11 +394,11 @@ impl Environment for HouseholdEnvironment {
                 ),
             });
         }
-        *self = Self::in_scene(scene);
+        *self = Self::in_scene(scene).with_wording(self.wording);
         let mut text = String::with_capacity(384);
         self.write_room(&mut text);
         self.write_hands(&mut text);
-        Ok(Observation::from_text(text))
+        Ok(Observation::from_text(self.wording.say(text)))
     }
 
     fn step(&mut self, completion: &str) -> Result<Transition, EnvironmentError> {
@@ -403,7 +412,7 @@ impl Environment for HouseholdEnvironment {
         let before = self.progress;
         self.progress = self.progress.max(self.current_progress());
         let terminated = self.has_finished || self.progress >= 1.0;
-        Ok(Transition::new(Observation::from_text(text), self.progress - before, terminated))
+        Ok(Transition::new(Observation::from_text(self.wording.say(text)), self.progress - before, terminated))
     }
 
     fn outcome(&self) -> Outcome {

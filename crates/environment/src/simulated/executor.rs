@@ -28,7 +28,11 @@ impl<'a> SimulatedExecutor<'a> {
     fn act(&mut self, world: &HouseholdEnvironment, model: ModelIndex, situation: &Situation<'_>, text: &mut String) {
         let profile = self.minds.profile(model);
         let mut chance = self.minds.begin_step(situation.turns.len());
-        let last = situation.turns.last().map(|turn| turn.completion.as_str());
+        if self.minds.fails(model, situation.turns.len()) {
+            return;
+        }
+        // An answer of no use is nothing to say again.
+        let last = situation.turns.last().map(|turn| turn.completion.as_str()).filter(|last| !last.is_empty());
         let advice = world.advice();
         let skill = skill_of(world, advice.subgoal);
 
@@ -117,11 +121,15 @@ mod tests {
     use crate::household::{HouseholdArena, SplitCounts, generate_tasks};
 
     fn arena(names: &[&str]) -> HouseholdArena {
+        arena_of(names, |profile| profile)
+    }
+
+    fn arena_of(names: &[&str], change: impl Fn(SimulatedModelProfile) -> SimulatedModelProfile) -> HouseholdArena {
         let models = (1_u8..).zip(names).map(|(price, name)| {
             let price = f64::from(price);
             Model::new(name, Prices::per_million_usd(price, price, price, price).unwrap()).unwrap()
         });
-        let profiles = names.iter().map(|name| SimulatedModelProfile::named(name).unwrap()).collect();
+        let profiles = names.iter().map(|name| change(SimulatedModelProfile::named(name).unwrap())).collect();
         HouseholdArena::new(ModelPool::new(models.collect()).unwrap(), profiles).unwrap()
     }
 
@@ -240,6 +248,41 @@ mod tests {
         };
         let rates = [rate(0), rate(1), rate(2)];
         assert!(rates[0] + 0.1 < rates[1] && rates[1] + 0.05 < rates[2], "{rates:?}");
+    }
+
+    #[test]
+    fn failed_calls_say_nothing_are_paid_for_and_come_as_often_as_they_should() {
+        let arena = arena_of(&["small", "large"], |profile| SimulatedModelProfile { failure_rate: 0.2, ..profile });
+        let (mut n_calls, mut n_failed) = (0, 0);
+        for (seed, task) in (0..).zip(tasks()) {
+            for step in &play(&arena, &task, seed, &mut Only(1)).steps {
+                n_calls += 1;
+                n_failed += usize::from(step.turn.completion.is_empty());
+                assert!(step.turn.usage.output_tokens > 0);
+            }
+        }
+        let share = n_failed as f64 / f64::from(n_calls);
+        assert!((share - 0.2).abs() < 0.04, "{share}");
+    }
+
+    #[test]
+    fn slower_models_change_nothing_but_the_time() {
+        // Prompt caches live for five minutes, longer than these episodes last.
+        let slow = |profile: SimulatedModelProfile| SimulatedModelProfile {
+            latency_ms: 3.0 * profile.latency_ms,
+            token_latency_ms: 3.0 * profile.token_latency_ms,
+            ..profile
+        };
+        let (plain, slow) = (arena(&["small", "large"]), arena_of(&["small", "large"], slow));
+        for task in tasks() {
+            let (plain, mut slow) =
+                (play(&plain, &task, 8, &mut InTurn::default()), play(&slow, &task, 8, &mut InTurn::default()));
+            for (step, of_slow) in plain.steps.iter().zip(&mut slow.steps) {
+                assert!(of_slow.turn.latency_ms > step.turn.latency_ms);
+                of_slow.turn.latency_ms = step.turn.latency_ms;
+            }
+            assert_eq!(plain, slow);
+        }
     }
 
     #[test]

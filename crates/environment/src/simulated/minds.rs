@@ -71,6 +71,9 @@ const OWN_APTITUDE_STREAM: u64 = 0xA1;
 /// Stream of an episode's seed from which the streams of the steps derive.
 const STEPS_STREAM: u64 = 0x57E9;
 
+/// Stream of an episode's seed from which the failures of calls derive.
+const FAILURES_STREAM: u64 = 0xFA11;
+
 /// Tokens of a command such as `take mug 1 from shelf 2`.
 pub(crate) const TYPICAL_COMMAND_TOKENS: u32 = 6;
 
@@ -113,6 +116,14 @@ impl<'a> Minds<'a> {
         self.history.was_last_right = false;
         let mut rest = Chance::new(self.seed, step_idx as u64);
         StepChance { right: rest.unit(), insight: rest.unit(), belief: rest.unit(), rest }
+    }
+
+    /// Whether the call of a step fails: the model says nothing of use, whatever it would have said. From a stream of its own, so
+    /// that a failure changes no other chance event.
+    pub(crate) fn fails(&self, model: ModelIndex, step_idx: usize) -> bool {
+        let failure_rate = self.profile(model).failure_rate;
+        failure_rate > 0.0
+            && Chance::new(derive_seed(self.seed, FAILURES_STREAM), step_idx as u64).unit() < failure_rate
     }
 
     /// Lets a model see through a wrong belief, as its insight allows.

@@ -10,14 +10,18 @@
 //! Otherwise it makes a plausible mistake: it wanders, acts on the wrong object, repeats the last command, says what cannot be
 //! done, declares the errand done, or breaks something for good. Chance events of step `t` come from a stream of
 //! `(seed, t)`, drawn in the same order whichever model acts, so that policies are compared on common random numbers.
+//!
+//! A [`ModelShift`] makes another model of one: what becomes of a router whose models have changed.
 
 mod executor;
 mod minds;
 mod mistake;
 mod profile;
 mod prompt;
+mod shift;
 
 pub(crate) use minds::{HistoryState, Minds};
 
 pub use executor::SimulatedExecutor;
 pub use profile::{SimulatedModelProfile, Skill};
+pub use shift::ModelShift;

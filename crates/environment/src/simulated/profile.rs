@@ -86,6 +86,9 @@ pub struct SimulatedModelProfile {
     /// Share of `verbosity_tokens` added per squared logit of aptitude that it lacks for the task beyond the first logit: what is
     /// really hard takes many words. 0 or more.
     pub effort: f32,
+    /// Chance per call that the answer is of no use: reasons without a command, paid for as any other. 0 to 1, and 0 in the
+    /// shipped profiles.
+    pub failure_rate: f32,
     /// Tokens at which a completion is cut.
     pub max_output_tokens: u32,
     /// Time before the first token. Milliseconds.
@@ -124,6 +127,7 @@ impl SimulatedModelProfile {
             verbosity_tokens: 14.0,
             rambling: 2.0,
             effort: 30.0,
+            failure_rate: 0.0,
             max_output_tokens: 800,
             latency_ms: 250.0,
             token_latency_ms: 7.0,
@@ -148,6 +152,7 @@ impl SimulatedModelProfile {
             verbosity_tokens: 120.0,
             rambling: 1.0,
             effort: 8.0,
+            failure_rate: 0.0,
             max_output_tokens: 400,
             latency_ms: 400.0,
             token_latency_ms: 10.0,
@@ -173,6 +178,7 @@ impl SimulatedModelProfile {
             verbosity_tokens: 350.0,
             rambling: 0.1,
             effort: 0.1,
+            failure_rate: 0.0,
             max_output_tokens: 448,
             latency_ms: 600.0,
             token_latency_ms: 14.0,
@@ -215,6 +221,7 @@ impl SimulatedModelProfile {
             ("recklessness", self.recklessness),
             ("stubbornness", self.stubbornness),
             ("resignation", self.resignation),
+            ("failure_rate", self.failure_rate),
         ] {
             if !(0.0..=1.0).contains(&chance) {
                 return Err(error(field, chance, "a chance from 0 to 1"));

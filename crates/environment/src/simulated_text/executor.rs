@@ -33,7 +33,11 @@ impl<'a> SimulatedTextExecutor<'a> {
     fn act(&mut self, world: &impl TextWorld, model: ModelIndex, situation: &Situation<'_>) -> String {
         let profile = self.minds.profile(model);
         let mut chance = self.minds.begin_step(situation.turns.len());
-        let last = situation.turns.last().map(|turn| turn.completion.as_str());
+        if self.minds.fails(model, situation.turns.len()) {
+            return String::new();
+        }
+        // An answer of no use is nothing to say again.
+        let last = situation.turns.last().map(|turn| turn.completion.as_str()).filter(|last| !last.is_empty());
 
         let Some(right) = world.expert() else {
             // With nothing left to gain a model asks for what it cannot have, looks round, or walks about.

@@ -8,29 +8,47 @@ use anyhow::Context;
 use candle_core::Device;
 use tollgate_bopo::Variant;
 use tollgate_inference::DecideOnce;
-use tollgate_policy::{CheckpointSpec, Choice, DecisionNetwork, LearnedPolicy, load_checkpoint};
+use tollgate_policy::{CheckpointSpec, Choice, DecisionNetwork, LearnedPolicy, RouterNetwork, load_checkpoint};
 use tollgate_rollout::{PolicyError, RoutingContext, RoutingPolicy, Verdict};
 use tollgate_routing::{BudgetView, ModelPool, Task, Turn};
 
 use super::players::Player;
 use crate::failure::{OrBadInput, bad_input};
 
-/// Every trained policy under `directory`, variants in their usual order, then seeds.
-pub(crate) fn players(directory: &Path, pool: &ModelPool) -> anyhow::Result<Vec<Player>> {
-    let mut players = Vec::new();
+/// A trained policy on disk.
+pub(crate) struct StoredPolicy {
+    /// What its checkpoint says.
+    pub(crate) spec: CheckpointSpec,
+    /// Its network.
+    pub(crate) network: RouterNetwork,
+}
+
+/// Every trained policy under `directory`, in directories `<variant>/seed-<n>`, ordered by path. Given a pool, it has to be the one
+/// that they were trained for.
+pub(crate) fn stored_policies(directory: &Path, pool: Option<&ModelPool>) -> anyhow::Result<Vec<StoredPolicy>> {
+    let mut policies = Vec::new();
     for variant_dir in subdirectories(directory)? {
-        for seed_dir in subdirectories(&variant_dir)? {
-            let (spec, network) = load_checkpoint(&seed_dir, &Device::Cpu).or_bad_input()?;
-            check_models(&seed_dir, &spec, pool)?;
-            let network = network.freeze().context("a network cannot be frozen")?;
-            players.push((spec.policy_id.clone(), spec.train_seed, player(&spec, network)));
+        for directory in subdirectories(&variant_dir)? {
+            let (spec, network) = load_checkpoint(&directory, &Device::Cpu).or_bad_input()?;
+            pool.map_or(Ok(()), |pool| check_models(&directory, &spec, pool))?;
+            policies.push(StoredPolicy { spec, network });
         }
     }
-    if players.is_empty() {
+    if policies.is_empty() {
         return Err(bad_input(format!(
             "{}: no trained policy, expected directories `<variant>/seed-<n>`\nhint: run `tollgate optimize` first",
             directory.display()
         )));
+    }
+    Ok(policies)
+}
+
+/// Every trained policy under `directory`, variants in their usual order, then seeds.
+pub(crate) fn players(directory: &Path, pool: &ModelPool) -> anyhow::Result<Vec<Player>> {
+    let mut players = Vec::new();
+    for StoredPolicy { spec, network } in stored_policies(directory, Some(pool))? {
+        let network = network.freeze().context("a network cannot be frozen")?;
+        players.push((spec.policy_id.clone(), spec.train_seed, player(&spec, network)));
     }
     players.sort_by_key(|(policy_id, train_seed, _)| (position(policy_id), policy_id.clone(), *train_seed));
     Ok(players.into_iter().map(|(_, _, player)| player).collect())

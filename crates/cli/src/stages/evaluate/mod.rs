@@ -9,7 +9,7 @@ mod references;
 
 use std::path::Path;
 
-use tollgate_contract::{ArtifactKind, BoundaryLabelRow, EpisodeRow, EvaluationRow, ProductKind, TaskRow};
+use tollgate_contract::{ArtifactKind, BoundaryLabelRow, EpisodeRow, EvaluationRow, ProductKind};
 use tollgate_inference::{Cell, EvaluatedEpisode, EvaluationPlan, InferenceError, evaluate};
 use tollgate_rollout::{Arena, PolicyError, RolloutError, derive_seed};
 use tollgate_routing::{NanoUsd, Split, Task};
@@ -38,7 +38,7 @@ pub(crate) fn run(call: &StageCall) -> anyhow::Result<()> {
     let config = call.table.read::<EvaluateConfig>()?;
     config.check()?;
     let arena = open_playing(call)?;
-    let tasks: Vec<TaskRow> = artifact::read_rows(call.input(ArtifactKind::Tasks)?)?;
+    let tasks = call.tasks()?;
     let players = players(call, &config, &*arena, &tasks)?;
     let cells = plan::cells(&players, &config, large_cost(call)?);
 
