@@ -37,10 +37,12 @@ pub(crate) struct RolloutSpec {
 pub(crate) struct Trajectory {
     pub(crate) spec: RolloutSpec,
     pub(crate) steps: StepRows,
-    /// Log-probabilities at the time of acting: of the chosen model, given that one was called. `[n_steps]`.
+    /// Log-probabilities at the time of acting. `[n_steps]`.
     pub(crate) log_probs: Vec<f32>,
     /// `[n_steps]`.
     pub(crate) costs: Vec<NanoUsd>,
+    /// Whether the policy would have given up before each step, had it not been kept from that. `[n_steps]`.
+    pub(crate) would_give_up: Vec<bool>,
     pub(crate) is_success: bool,
     pub(crate) is_given_up: bool,
     /// What the episode is worth, 0 to 1.
@@ -126,8 +128,9 @@ impl Stage<'_> {
         Ok(Trajectory {
             spec: *spec,
             steps: recorder.take(),
-            log_probs: std::mem::take(&mut recorder.log_probs),
+            log_probs: episode.steps.iter().map(|step| step.log_prob).collect(),
             costs: episode.steps.iter().map(|step| step.turn.cost).collect(),
+            would_give_up: std::mem::take(&mut recorder.would_give_up),
             is_success: episode.is_success,
             is_given_up: episode.ending == Ending::GaveUp,
             value: self.objective.value(episode.is_success, episode.score),
@@ -196,7 +199,7 @@ struct Recorder {
     policy: LearnedPolicy,
     config: FeatureConfig,
     steps: StepRows,
-    log_probs: Vec<f32>,
+    would_give_up: Vec<bool>,
     is_blind: bool,
     detour: Option<Detour>,
 }
@@ -204,20 +207,7 @@ struct Recorder {
 impl Recorder {
     fn new(policy: LearnedPolicy, config: FeatureConfig) -> Self {
         let steps = StepRows::new(config.n_features(), config.n_models);
-        Self { policy, config, steps, log_probs: Vec::new(), is_blind: false, detour: None }
-    }
-
-    /// The logarithm of the probability of a model, given that one is called.
-    fn log_prob_of_model(&self, action: ModelIndex) -> f32 {
-        let of_models = self.probabilities_of_models();
-        let is_certain_to_call = of_models.len() == self.policy.last_probabilities().len();
-        let of_calling = if is_certain_to_call { 1.0 } else { of_models.iter().sum::<f32>() };
-        (of_models[action.get()] / of_calling).ln().min(0.0)
-    }
-
-    /// Without the probability of giving up.
-    fn probabilities_of_models(&self) -> &[f32] {
-        &self.policy.last_probabilities()[..self.config.n_models]
+        Self { policy, config, steps, would_give_up: Vec::new(), is_blind: false, detour: None }
     }
 
     fn take(&mut self) -> StepRows {
@@ -236,14 +226,15 @@ impl RoutingPolicy for Recorder {
             seen.budget = tollgate_routing::BudgetView::default();
         }
         let verdict = self.policy.decide(&seen)?;
-        let Verdict::Call(decision) = verdict else { return Ok(verdict) };
+        let Verdict::Call(mut decision) = verdict else { return Ok(verdict) };
+        let probabilities = self.policy.last_probabilities();
         let detour = self.detour.as_ref();
-        let detour = detour.and_then(|detour| detour.action(context.turns.len(), self.probabilities_of_models()));
-        let action = detour.unwrap_or(decision.action);
-        let log_prob = self.log_prob_of_model(action);
-        self.log_probs.push(log_prob);
-        self.steps.push(self.policy.last_features(), action, context.allowed);
-        Ok(Verdict::Call(Decision { action, log_prob }))
+        if let Some(action) = detour.and_then(|detour| detour.action(context.turns.len(), probabilities)) {
+            decision = Decision { action, log_prob: probabilities[action.get()].ln().min(0.0) };
+        }
+        self.would_give_up.push(self.policy.would_give_up());
+        self.steps.push(self.policy.last_features(), decision.action, context.allowed);
+        Ok(Verdict::Call(decision))
     }
 }
 

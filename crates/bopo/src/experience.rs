@@ -130,7 +130,7 @@ impl Assessor<'_> {
         let unit = self.cost_unit(label);
         let costs: Vec<f32> = trajectory.costs.iter().map(|&cost| cost_in_spreads(cost, &unit)).collect();
         let outcome = outcome_reward(trajectory.value, label.difficulty, &self.config.bonus);
-        worth_of_going_on(outcome, &costs, trajectory.spec.point.lambda)
+        worth_of_going_on(outcome, &costs, trajectory.spec.point.lambda, &trajectory.would_give_up)
     }
 
     /// What a step's cost is divided by.

@@ -15,18 +15,22 @@ use candle_core::{D, Result, Tensor};
 
 use crate::loss::masked_logits;
 
-/// What going on was worth from each call of an episode: its outcome less `lambda` times the cost to go.
+/// What going on was worth from each call of an episode: its outcome less `lambda` times the cost to go, up to where the policy would
+/// have given up. So an episode that was kept from giving up shows what going on now is worth, and is not charged for going on
+/// for ever.
 ///
 /// # Shapes
-/// `costs`: one per call. Returns one per call.
-pub(crate) fn worth_of_going_on(outcome: f32, costs: &[f32], lambda: f32) -> Vec<f32> {
-    let mut to_go: f32 = costs.iter().sum();
-    let worth = |cost: &f32| {
-        let worth = outcome - lambda * to_go;
-        to_go -= cost;
-        worth
-    };
-    costs.iter().map(worth).collect()
+/// `costs` and `would_give_up`: one per call, the latter before it. Returns one per call.
+pub(crate) fn worth_of_going_on(outcome: f32, costs: &[f32], lambda: f32, would_give_up: &[bool]) -> Vec<f32> {
+    let mut to_come = outcome;
+    let mut worth: Vec<f32> = Vec::with_capacity(costs.len());
+    for (cost, would_give_up) in costs.iter().zip(would_give_up).rev() {
+        let from_here = to_come - lambda * cost;
+        worth.push(from_here);
+        to_come = if *would_give_up { 0.0 } else { from_here };
+    }
+    worth.reverse();
+    worth
 }
 
 /// The logits of the models, without the one to give up.
@@ -91,9 +95,14 @@ mod tests {
 
     #[test]
     fn going_on_is_worth_the_outcome_less_the_cost_to_go() {
-        check(&worth_of_going_on(1.0, &[0.4, 0.2], 0.5), &[0.7, 0.9]);
-        check(&worth_of_going_on(0.0, &[0.4, 0.2], 0.5), &[-0.3, -0.1]);
-        check(&worth_of_going_on(0.0, &[], 0.5), &[]);
+        check(&worth_of_going_on(1.0, &[0.4, 0.2], 0.5, &[false; 2]), &[0.7, 0.9]);
+        check(&worth_of_going_on(0.0, &[0.4, 0.2], 0.5, &[false; 2]), &[-0.3, -0.1]);
+        check(&worth_of_going_on(0.0, &[], 0.5, &[]), &[]);
+    }
+
+    #[test]
+    fn what_the_policy_would_not_have_gone_on_to_does_not_count_before_it() {
+        check(&worth_of_going_on(1.0, &[0.4, 0.2, 0.2], 0.5, &[true, false, true]), &[-0.3, -0.1, 0.9]);
     }
 
     #[test]

@@ -18,8 +18,11 @@ pub enum Choice {
     Sample,
 }
 
-/// A policy that asks a trained network before each step. Where the network has one logit more than the pool has models, the
-/// last one is to give up: the policy then ends the episode with [`Ending::GaveUp`], whatever the budget allows.
+/// A policy that asks a trained network before each step.
+///
+/// Where the network has one logit more than the pool has models, the last one is to give up: if that is more probable than any
+/// call at all, the policy ends the episode with [`Ending::GaveUp`], whatever the budget allows. This is never left to chance, not
+/// even for exploration: giving up needs no trial, and a policy that gave up now and then would finish no long episode.
 #[derive(Debug, Clone)]
 pub struct LearnedPolicy {
     id: Arc<str>,
@@ -27,6 +30,7 @@ pub struct LearnedPolicy {
     features: RouterFeatures,
     choice: Choice,
     may_give_up: bool,
+    would_give_up: bool,
     rng: Pcg64Mcg,
     buffer: Vec<f32>,
     probabilities: Vec<f32>,
@@ -42,13 +46,14 @@ impl LearnedPolicy {
     pub fn new(id: &str, network: Arc<DecisionNetwork>, config: FeatureConfig, choice: Choice) -> Self {
         Self {
             id: Arc::from(id),
-            probabilities: Vec::with_capacity(network.n_outputs()),
             network,
             features: RouterFeatures::new(config),
             choice,
             may_give_up: true,
+            would_give_up: false,
             rng: Pcg64Mcg::seed_from_u64(0),
             buffer: Vec::with_capacity(config.n_features()),
+            probabilities: Vec::with_capacity(config.n_models),
             scratch: Scratch::default(),
         }
     }
@@ -65,11 +70,16 @@ impl LearnedPolicy {
         &self.buffer
     }
 
-    /// The probability of each model in the last decision, 0 where it was not allowed, and last of all that of giving up where
-    /// the policy can. `[n_actions]`.
+    /// The probability of each model in the last decision, given that one is called; 0 where it was not allowed. `[n_models]`.
     #[must_use]
     pub fn last_probabilities(&self) -> &[f32] {
         &self.probabilities
+    }
+
+    /// Whether its network said to give up in the last decision, also where the policy was kept from it.
+    #[must_use]
+    pub const fn would_give_up(&self) -> bool {
+        self.would_give_up
     }
 
     fn check(&self, context: &RoutingContext<'_>) -> Result<(), PolicyError> {
@@ -99,18 +109,20 @@ impl RoutingPolicy for LearnedPolicy {
         self.features.extract(context, &mut self.buffer);
         let logits = self.network.forward(&self.buffer, &mut self.scratch);
         let n_models = context.pool.len();
-        let n_open = if self.may_give_up { logits.len() } else { n_models };
-        masked_softmax(&logits[..n_open], context.allowed, n_models, &mut self.probabilities);
-        if self.probabilities.iter().any(|probability| !probability.is_finite()) {
+        masked_softmax(&logits[..n_models], context.allowed, &mut self.probabilities);
+        let stop_logit = logits.get(n_models).copied();
+        self.would_give_up =
+            stop_logit.is_some_and(|stop_logit| stop_logit > log_sum_exp(&logits[..n_models], context.allowed));
+        if self.probabilities.iter().chain(&stop_logit).any(|value| !value.is_finite()) {
             return Err(PolicyError::NotFinite { policy: self.id.to_string(), step_idx: context.turns.len() });
+        }
+        if self.would_give_up && self.may_give_up {
+            return Ok(Verdict::Stop(Ending::GaveUp));
         }
         let action = match self.choice {
             Choice::Greedy => most_probable(&self.probabilities),
             Choice::Sample => draw(&self.probabilities, self.rng.random::<f32>()),
         };
-        if action == n_models {
-            return Ok(Verdict::Stop(Ending::GaveUp));
-        }
         Ok(Verdict::Call(Decision {
             action: ModelIndex::new(action),
             log_prob: self.probabilities[action].ln().min(0.0),
@@ -118,17 +130,21 @@ impl RoutingPolicy for LearnedPolicy {
     }
 }
 
-/// Probabilities of the allowed actions, in proportion to the exponentials of their logits. What follows the models' logits is
-/// always allowed. Not finite when a logit is.
-fn masked_softmax(logits: &[f32], allowed: ActionMask, n_models: usize, probabilities: &mut Vec<f32>) {
+/// The logarithm of the summed exponentials of the allowed actions' logits.
+fn log_sum_exp(logits: &[f32], allowed: ActionMask) -> f32 {
+    let of_allowed = || allowed.iter().map(|action| logits[action.get()]);
+    let largest = of_allowed().fold(f32::NEG_INFINITY, f32::max);
+    largest + of_allowed().map(|logit| (logit - largest).exp()).sum::<f32>().ln()
+}
+
+/// Probabilities of the allowed actions, in proportion to the exponentials of their logits. Not finite when a logit is.
+fn masked_softmax(logits: &[f32], allowed: ActionMask, probabilities: &mut Vec<f32>) {
     probabilities.clear();
     probabilities.extend_from_slice(logits);
-    let of_models = allowed.iter().map(|action| logits[action.get()]);
-    let largest = of_models.chain(logits[n_models..].iter().copied()).fold(f32::NEG_INFINITY, f32::max);
+    let largest = allowed.iter().map(|action| logits[action.get()]).fold(f32::NEG_INFINITY, f32::max);
     let mut total = 0.0;
     for (index, value) in probabilities.iter_mut().enumerate() {
-        let is_allowed = index >= n_models || allowed.allows(ModelIndex::new(index));
-        *value = if is_allowed { (*value - largest).exp() } else { 0.0 };
+        *value = if allowed.allows(ModelIndex::new(index)) { (*value - largest).exp() } else { 0.0 };
         total += *value;
     }
     for value in probabilities {
@@ -206,7 +222,7 @@ mod tests {
     #[track_caller]
     fn check_softmax(logits: &[f32], allowed: ActionMask, expected: &[f32]) {
         let mut found = Vec::new();
-        masked_softmax(logits, allowed, 3, &mut found);
+        masked_softmax(logits, allowed, &mut found);
         assert_eq!(found.len(), expected.len());
         for (found, expected) in found.iter().zip(expected) {
             assert!((found - expected).abs() < 1e-6, "found {found}, expected {expected}");
@@ -222,9 +238,10 @@ mod tests {
     }
 
     #[test]
-    fn giving_up_is_allowed_whatever_the_mask() {
-        check_softmax(&[0.0, 50.0, 0.0, 3.0_f32.ln()], ActionMask::first(1), &[0.25, 0.0, 0.0, 0.75]);
-        check_softmax(&[0.0, 0.0, 0.0, 900.0], ActionMask::first(3), &[0.0, 0.0, 0.0, 1.0]);
+    fn giving_up_has_to_be_more_probable_than_all_allowed_calls_together() {
+        let all = ActionMask::first(3);
+        assert!((log_sum_exp(&[0.0, 0.0, 2.0_f32.ln()], all) - 4.0_f32.ln()).abs() < 1e-6);
+        assert!((log_sum_exp(&[900.0, 0.0, 9.0], all.without(ModelIndex::new(2))) - 900.0).abs() < 1e-3);
     }
 
     #[test]
@@ -237,7 +254,7 @@ mod tests {
     #[test]
     fn a_network_that_is_not_finite_is_refused() {
         let mut probabilities = Vec::new();
-        masked_softmax(&[f32::NAN, 1.0], ActionMask::first(2), 2, &mut probabilities);
+        masked_softmax(&[f32::NAN, 1.0], ActionMask::first(2), &mut probabilities);
         assert!(probabilities.iter().any(|probability| probability.is_nan()));
     }
 }
