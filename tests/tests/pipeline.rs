@@ -85,6 +85,21 @@ fn a_small_run_publishes_every_slot_and_violates_no_budget() {
 }
 
 #[test]
+fn the_oracle_is_ahead_of_every_policy_under_every_cap() {
+    let summary = read_json(&shared_run().join("report/summary.json"));
+    let policies = summary["policies"].as_array().unwrap();
+    let capped = |policy: &&serde_json::Value| policy["budget_kind"] == "large_calls";
+    let success = |policy: &serde_json::Value| policy["success_rate"].as_f64().unwrap();
+    let oracle: Vec<_> = policies.iter().filter(capped).filter(|policy| policy["policy_id"] == "oracle").collect();
+    assert_eq!(oracle.len(), 4);
+    for best in oracle {
+        let others = policies.iter().filter(capped).filter(|policy| policy["budget_value"] == best["budget_value"]);
+        let others: Vec<f64> = others.map(success).collect();
+        assert!(others.len() > 3 && others.iter().all(|&other| other <= success(best)), "{best} {others:?}");
+    }
+}
+
+#[test]
 fn a_study_writes_every_figure_with_its_interval_and_twice_the_same() {
     let dir = tempfile::tempdir().unwrap();
     let study = |out: &Path| {
@@ -101,6 +116,7 @@ fn a_study_writes_every_figure_with_its_interval_and_twice_the_same() {
         "## Success less",
         "## Giving up",
         "## Success under a hard cap",
+        "## What trying would reach",
         "0 passed their cap",
     ] {
         assert!(page.contains(piece), "{piece}\n{page}");
@@ -111,6 +127,9 @@ fn a_study_writes_every_figure_with_its_interval_and_twice_the_same() {
     // Value, then its interval.
     let area = page.lines().find(|line| line.starts_with("| cascade |")).unwrap();
     assert!(area.matches('(').count() == 2 && area.matches(", ").count() == 2, "{area}");
+    // Rival, BoPO, oracle and what is recovered, for the frontier and for every cap.
+    let trying = page.lines().skip_while(|line| *line != "## What trying would reach");
+    assert_eq!(trying.filter(|line| line.matches('(').count() == 4).count(), 8, "{page}");
     assert!(dir.path().join("one/frontier.svg").is_file() && dir.path().join("one/caps.svg").is_file());
 }
 

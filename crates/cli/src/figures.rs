@@ -21,6 +21,17 @@ pub(crate) fn family_of(policy_id: &str) -> &str {
     if policy_id.starts_with("heuristic-") { "heuristic" } else { tollgate_inference::family_of(policy_id) }
 }
 
+/// The reference that may try every model from a copy of the state.
+pub(crate) const ORACLE: &str = "oracle";
+
+/// Whether a family is a rival of `main`: neither the method itself, with a part less or more, nor a reference that knows what no
+/// router can.
+pub(crate) fn is_rival(family: &str, main: &str) -> bool {
+    family != ORACLE
+        && !family.starts_with("dp-")
+        && family.strip_prefix(main).is_none_or(|rest| !rest.is_empty() && !rest.starts_with('-'))
+}
+
 /// Whether the policies of a family look at `lambda`: a family that was asked for several does.
 pub(crate) fn looks_at_lambda(groups: &[&OutcomeGroup]) -> bool {
     groups.iter().any(|group| group.lambda > 0.0)
@@ -71,6 +82,15 @@ impl Evaluations {
             )));
         }
         Ok(all)
+    }
+
+    /// Reads the artifact at `path`, which must hold no episode beyond its cap.
+    pub(crate) fn read_without_violation(path: &Path, objective: Objective) -> anyhow::Result<Self> {
+        let evaluations = Self::read(path, objective)?;
+        match evaluations.n_violations() {
+            0 => Ok(evaluations),
+            n => Err(bad_input(format!("{}: {n} episodes passed their cap, expected none", path.display()))),
+        }
     }
 
     /// The artifact of a finished run.

@@ -27,6 +27,7 @@ mod baselines;
 mod constrained;
 mod error;
 mod evaluation;
+mod oracle;
 mod statistics;
 #[cfg(test)]
 mod test_arena;
@@ -37,6 +38,7 @@ pub use error::InferenceError;
 pub use evaluation::{
     Cell, EpisodeOutcome, EvaluatedEpisode, EvaluationPlan, PolicyFactory, Progress, episode_seed, evaluate, family_of,
 };
+pub use oracle::{Oracle, OracleScale};
 pub use statistics::{
     Boundaries, Estimate, Frontier, FrontierPoint, Hull, Metric, OperatingPoint, OperatingPointRule, OutcomeGroup,
     OutcomeTable, RelativeToLarge, Resamples, RunFigure, RunResamples, Summary, choose_operating_point, frontier,

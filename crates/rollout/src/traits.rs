@@ -250,6 +250,14 @@ pub enum PolicyError {
         /// What it was given.
         found: String,
     },
+    /// What the policy looks at before it decides has failed.
+    #[error("policy `{policy}` could not decide: {reason}")]
+    Failed {
+        /// The policy's id.
+        policy: String,
+        /// What went wrong.
+        reason: String,
+    },
     /// The choice is not among the allowed actions, so the call was not made.
     #[error(
         "the policy chose model `{model}` at step {step_idx}, expected one of: {allowed}\nhint: a policy chooses among `RoutingContext::allowed`; `ActionMask::nearest` maps any wish onto it"

@@ -220,6 +220,8 @@ pub(crate) struct EvaluateConfig {
     pub(crate) cascade_failures: Vec<u32>,
     /// Steps for which they stay with the dearer model.
     pub(crate) cascade_steps: Vec<u32>,
+    /// Whether the oracle plays too, which tries every model from a copy of the state: a hundred episodes for one.
+    pub(crate) oracle: bool,
     /// Episodes per validation task, policy and operating point.
     pub(crate) n_validation_episodes: u32,
     /// Episodes per test task, policy and operating point.
@@ -240,6 +242,7 @@ impl Default for EvaluateConfig {
             random_p_large: (1..=9).map(|tenth| f64::from(tenth) / 10.0).collect(),
             cascade_failures: vec![1, 2, 3],
             cascade_steps: vec![1, 3, 30],
+            oracle: false,
             n_validation_episodes: 2,
             n_test_episodes: 1,
             max_validation_tasks: None,

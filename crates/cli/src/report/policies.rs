@@ -2,6 +2,7 @@
 
 use super::canvas::Marker;
 use super::theme::{N_SERIES, Paint};
+use crate::figures::ORACLE;
 
 /// What a family is in the comparison.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -73,6 +74,7 @@ pub(super) fn look(family: &str, main: &str) -> Look {
         "always-large" => boundary("always large", Marker::Square),
         "dp-belief" => reference("belief-state optimum", Marker::Plus, (6, 4)),
         "dp-belief-per-task" => reference("belief optimum, per-task cost", Marker::Plus, (10, 3)),
+        ORACLE => reference("oracle that tries every model", Marker::Cross, (2, 3)),
         "dp-privileged" => reference("privileged optimum", Marker::Cross, (2, 3)),
         _ => baseline(family),
     }

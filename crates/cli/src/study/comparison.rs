@@ -118,6 +118,11 @@ impl Comparison {
         self.runs.len()
     }
 
+    /// Everyone who plays.
+    pub(super) fn families(&self) -> &[Arc<str>] {
+        &self.families
+    }
+
     /// Weights of the cost that policies were asked for without a cap, ascending.
     pub(crate) fn lambdas(&self) -> Vec<f32> {
         let main = self.runs[0].test.family(MAIN);
@@ -240,10 +245,7 @@ impl Comparison {
             };
             let difference = |(main, own): (&Option<Vec<RunFigure>>, &Option<Vec<RunFigure>>)| {
                 let (Some(main), Some(own)) = (main, own) else { return Ok(None) };
-                let pairs = main.iter().zip(own);
-                let differences: Vec<RunFigure> =
-                    pairs.map(|(main, own)| main.with(own, |main, own| main - own)).collect();
-                self.resamples.estimate(&differences).map(Some)
+                self.resamples.estimate(&less(main, own)).map(Some)
             };
             let main_less_this = if &**family == MAIN {
                 vec![None; n_columns]
@@ -314,6 +316,11 @@ impl Run {
         let (_, best) = candidates.fold(None, better)?;
         self.test.find(&best.policy_id, best.lambda, best.budget)
     }
+}
+
+/// By how much a figure is higher in each run of `one`.
+pub(super) fn less(one: &[RunFigure], other: &[RunFigure]) -> Vec<RunFigure> {
+    one.iter().zip(other).map(|(one, other)| one.with(other, |one, other| one - other)).collect()
 }
 
 /// `V - lambda (C - C_small) / (C_large - C_small)` on mean costs, in every resample.

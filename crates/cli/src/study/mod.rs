@@ -5,6 +5,7 @@
 
 mod comparison;
 mod page;
+mod recovered;
 mod robustness;
 
 use std::fs;

@@ -6,6 +6,7 @@ use tollgate_inference::Estimate;
 use tollgate_routing::Budget;
 
 use super::comparison::Line;
+use super::recovered::recovered_section;
 use super::{Comparison, GivingUp, OperatingPoints};
 
 /// Where the figures come from.
@@ -54,6 +55,10 @@ pub(crate) fn page(origin: &Origin, test: &Comparison, unseen: Option<&Compariso
         }
         let headings: Vec<String> = caps.iter().map(cap_heading).collect();
         comparison_tables(&mut page, &headings, &test.under_caps(&caps)?);
+    }
+    let recovered = test.recovered(&caps)?;
+    if !recovered.is_empty() {
+        recovered_section(&mut page, &recovered);
     }
     if let Some(unseen) = unseen {
         page.push_str("\n## Task types that training never saw\n\n");
@@ -180,7 +185,7 @@ pub(super) fn difference(estimate: Estimate) -> String {
     if estimate.low > 0.0 || estimate.high < 0.0 { format!("**{text}**") } else { text }
 }
 
-fn cap_heading(budget: &Budget) -> String {
+pub(super) fn cap_heading(budget: &Budget) -> String {
     match budget {
         Budget::Unlimited => "no cap".to_owned(),
         Budget::LargeCalls(1) => "1 call".to_owned(),

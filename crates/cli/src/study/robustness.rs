@@ -6,7 +6,7 @@ use tollgate_inference::{Estimate, InferenceError, RunFigure};
 use tollgate_routing::{Budget, Split};
 
 use super::Comparison;
-use super::comparison::{Figure, MAIN};
+use super::comparison::{Figure, MAIN, less};
 use super::page::{difference, figure};
 use crate::failure::{OrBadInput, bad_input};
 use crate::figures::Evaluations;
@@ -107,10 +107,6 @@ impl Row {
 
 fn figures(comparison: &Comparison, figure: Figure, family: &str) -> Result<Vec<RunFigure>, InferenceError> {
     comparison.per_run(figure, family)?.ok_or(InferenceError::NoEpisodes)
-}
-
-fn less(one: &[RunFigure], other: &[RunFigure]) -> Vec<RunFigure> {
-    one.iter().zip(other).map(|(one, other)| one.with(other, |one, other| one - other)).collect()
 }
 
 /// The document.

@@ -14,7 +14,7 @@ use super::players::Player;
 use crate::stored_policies::{StoredPolicy, stored_policies};
 
 /// Every trained policy under `directory`, variants in their usual order, then seeds.
-pub(crate) fn players(directory: &Path, pool: &ModelPool) -> anyhow::Result<Vec<Player>> {
+pub(crate) fn players<'a>(directory: &Path, pool: &ModelPool) -> anyhow::Result<Vec<Player<'a>>> {
     let mut players = Vec::new();
     for StoredPolicy { spec, network } in stored_policies(directory, Some(pool))? {
         let network = network.freeze().context("a network cannot be frozen")?;
@@ -24,7 +24,7 @@ pub(crate) fn players(directory: &Path, pool: &ModelPool) -> anyhow::Result<Vec<
     Ok(players.into_iter().map(|(_, _, player)| player).collect())
 }
 
-fn player(spec: &CheckpointSpec, network: DecisionNetwork) -> Player {
+fn player<'a>(spec: &CheckpointSpec, network: DecisionNetwork) -> Player<'a> {
     let (id, features, network) = (spec.policy_id.clone(), spec.features, Arc::new(network));
     let make = move || LearnedPolicy::new(&id, network.clone(), features, Choice::Greedy);
     let id = spec.policy_id.as_str();

@@ -10,9 +10,9 @@ mod references;
 use std::path::Path;
 
 use tollgate_contract::{ArtifactKind, BoundaryLabelRow, EpisodeRow, EvaluationRow, ProductKind};
-use tollgate_inference::{Cell, EvaluatedEpisode, EvaluationPlan, InferenceError, evaluate};
+use tollgate_inference::{Cell, EvaluatedEpisode, EvaluationPlan, InferenceError, Oracle, OracleScale, evaluate};
 use tollgate_rollout::{Arena, PolicyError, RolloutError, derive_seed};
-use tollgate_routing::{NanoUsd, Split, Task};
+use tollgate_routing::{NanoUsd, ProbeStats, Split, Task};
 use tollgate_trajectory::ArtifactWriter;
 
 use self::players::{Player, Players};
@@ -20,6 +20,7 @@ use crate::arena::open_playing;
 use crate::artifact::{self, blame};
 use crate::config::{EvaluateConfig, Suite};
 use crate::failure::{bad_input, blame_input};
+use crate::figures::ORACLE;
 use crate::progress;
 use crate::stage_call::StageCall;
 
@@ -39,8 +40,9 @@ pub(crate) fn run(call: &StageCall) -> anyhow::Result<()> {
     config.check()?;
     let arena = open_playing(call)?;
     let tasks = call.tasks()?;
-    let players = players(call, &config, &*arena, &tasks)?;
-    let cells = plan::cells(&players, &config, large_cost(call)?);
+    let scale = scale(call)?;
+    let players = players(call, &config, &*arena, &tasks, scale)?;
+    let cells = plan::cells(&players, &config, scale.large_cost);
 
     let mut played = Vec::new();
     for split in evaluated_splits(&tasks) {
@@ -64,15 +66,19 @@ pub(crate) fn run(call: &StageCall) -> anyhow::Result<()> {
     check_violations(&cells, &played)
 }
 
-fn players(
+fn players<'a>(
     call: &StageCall,
     config: &EvaluateConfig,
-    arena: &dyn Arena,
+    arena: &'a dyn Arena,
     tasks: &[Task],
-) -> anyhow::Result<Vec<Player>> {
+    scale: OracleScale,
+) -> anyhow::Result<Vec<Player<'a>>> {
     let mut players = players::baselines(config, call.experiment.suite, arena.pool().len())?;
     if call.experiment.suite == Suite::SkillChain {
         players.extend(references::players(&of_split(tasks, Split::Train, None))?);
+    }
+    if config.oracle {
+        players.push(Player::new(ORACLE, move || Oracle::new(arena, scale)).conditioned());
     }
     players.extend(learned::players(call.input(ProductKind::Checkpoint)?, arena.pool())?);
     Ok(players)
@@ -92,19 +98,27 @@ fn of_split(tasks: &[Task], split: Split, max_tasks: Option<usize>) -> Vec<Task>
     tasks.iter().filter(|task| task.split == split).take(max_tasks.unwrap_or(usize::MAX)).cloned().collect()
 }
 
-/// Always-large's mean cost over the train probes.
-fn large_cost(call: &StageCall) -> anyhow::Result<NanoUsd> {
+/// What the boundary policies cost on average over the train probes, and what counts.
+fn scale(call: &StageCall) -> anyhow::Result<OracleScale> {
     let path = call.input(ArtifactKind::BoundaryLabels)?;
     let labels: Vec<BoundaryLabelRow> = artifact::read_some_rows(path, "`classify` writes one row per train task")?;
-    let n_episodes: u64 = labels.iter().map(|label| u64::from(label.large.episodes)).sum();
-    let total: u64 = labels.iter().map(|label| label.large.mean_cost.get() * u64::from(label.large.episodes)).sum();
-    Ok(NanoUsd::new(total / n_episodes.max(1)))
+    let mean_cost = |probes: fn(&BoundaryLabelRow) -> ProbeStats| {
+        let probes = || labels.iter().map(probes);
+        let n_episodes: u64 = probes().map(|probes| u64::from(probes.episodes)).sum();
+        let total: u64 = probes().map(|probes| probes.mean_cost.get() * u64::from(probes.episodes)).sum();
+        NanoUsd::new(total / n_episodes.max(1))
+    };
+    Ok(OracleScale {
+        objective: call.experiment.outcome.into(),
+        small_cost: mean_cost(|label| label.small),
+        large_cost: mean_cost(|label| label.large),
+    })
 }
 
 fn play(
     call: &StageCall,
     arena: &dyn Arena,
-    players: &[Player],
+    players: &[Player<'_>],
     cells: &[Cell],
     split: PlayedSplit,
     n_episodes: u32,

@@ -9,12 +9,12 @@ use crate::figures::family_of;
 
 /// Every cell of the evaluation, in the order in which they are written. `large_cost` is always-large's mean cost: the
 /// caps in money are shares of it.
-pub(crate) fn cells(players: &[Player], config: &EvaluateConfig, large_cost: NanoUsd) -> Vec<Cell> {
+pub(crate) fn cells(players: &[Player<'_>], config: &EvaluateConfig, large_cost: NanoUsd) -> Vec<Cell> {
     let caps = caps(config, large_cost);
     players.iter().flat_map(|player| player_cells(player, config, &caps)).collect()
 }
 
-fn player_cells(player: &Player, config: &EvaluateConfig, caps: &[Budget]) -> Vec<Cell> {
+fn player_cells(player: &Player<'_>, config: &EvaluateConfig, caps: &[Budget]) -> Vec<Cell> {
     let uncapped: &[f32] = match (player.plays.uncapped, player.is_conditioned) {
         (false, _) => &[],
         (true, false) => &[0.0],
@@ -31,7 +31,7 @@ fn player_cells(player: &Player, config: &EvaluateConfig, caps: &[Budget]) -> Ve
     uncapped.chain(capped).collect()
 }
 
-fn cell(player: &Player, lambda: f32, budget: Budget) -> Cell {
+fn cell(player: &Player<'_>, lambda: f32, budget: Budget) -> Cell {
     Cell {
         policy_id: player.policy_id.clone(),
         family: family_of(&player.policy_id).into(),
@@ -65,7 +65,7 @@ mod tests {
             usd_cap_shares: vec![0.5],
             ..EvaluateConfig::default()
         };
-        let points = |player: Player| -> Vec<(f32, Budget)> {
+        let points = |player: Player<'_>| -> Vec<(f32, Budget)> {
             cells(&[player], &config, NanoUsd::new(1_001)).iter().map(|cell| (cell.lambda, cell.budget)).collect()
         };
         let [calls, usd] = [Budget::LargeCalls(2), Budget::Usd(NanoUsd::new(501))];

@@ -29,7 +29,7 @@ impl Plays {
 }
 
 /// A policy, and where it is to be played.
-pub(crate) struct Player {
+pub(crate) struct Player<'a> {
     /// Its name.
     pub(crate) policy_id: Arc<str>,
     /// Seed of its training, if it was trained.
@@ -38,15 +38,12 @@ pub(crate) struct Player {
     pub(crate) is_conditioned: bool,
     /// Where it is played.
     pub(crate) plays: Plays,
-    make: Box<dyn Fn() -> Box<dyn RoutingPolicy> + Send + Sync>,
+    make: Box<dyn Fn() -> Box<dyn RoutingPolicy + 'a> + Sync + 'a>,
 }
 
-impl Player {
+impl<'a> Player<'a> {
     /// A policy that plays everywhere, was not trained, and does not look at `lambda`.
-    pub(crate) fn new<P: RoutingPolicy + 'static>(
-        policy_id: &str,
-        make: impl Fn() -> P + Send + Sync + 'static,
-    ) -> Self {
+    pub(crate) fn new<P: RoutingPolicy + 'a>(policy_id: &str, make: impl Fn() -> P + Sync + 'a) -> Self {
         Self {
             policy_id: policy_id.into(),
             train_seed: None,
@@ -73,23 +70,21 @@ impl Player {
 }
 
 /// All players of an evaluation.
-pub(crate) struct Players<'a>(pub(crate) &'a [Player]);
+pub(crate) struct Players<'p, 'a>(pub(crate) &'p [Player<'a>]);
 
-impl PolicyFactory for Players<'_> {
-    fn build<'a>(&'a self, cell: &Cell) -> Result<Box<dyn RoutingPolicy + 'a>, PolicyError> {
+impl PolicyFactory for Players<'_, '_> {
+    fn build<'s>(&'s self, cell: &Cell) -> Result<Box<dyn RoutingPolicy + 's>, PolicyError> {
         let is_asked = |player: &&Player| player.policy_id == cell.policy_id && player.train_seed == cell.train_seed;
-        self.0.iter().find(is_asked).map(|player| (player.make)() as Box<dyn RoutingPolicy + 'a>).ok_or_else(|| {
-            PolicyError::Mismatch {
-                policy: cell.policy_id.to_string(),
-                expected: "a player of this evaluation".to_owned(),
-                found: "none of this name".to_owned(),
-            }
+        self.0.iter().find(is_asked).map(|player| (player.make)()).ok_or_else(|| PolicyError::Mismatch {
+            policy: cell.policy_id.to_string(),
+            expected: "a player of this evaluation".to_owned(),
+            found: "none of this name".to_owned(),
         })
     }
 }
 
 /// The two boundary policies, and the policies that anyone can write down without training.
-pub(crate) fn baselines(config: &EvaluateConfig, suite: Suite, n_models: usize) -> anyhow::Result<Vec<Player>> {
+pub(crate) fn baselines<'a>(config: &EvaluateConfig, suite: Suite, n_models: usize) -> anyhow::Result<Vec<Player<'a>>> {
     let mut players = vec![
         Player::new("always-small", || AlwaysSmall).playing(Plays::BUT_CALLS),
         Player::new("always-large", || AlwaysLarge).playing(Plays::BUT_CALLS),

@@ -15,7 +15,7 @@ const FAILURES_TO_GIVE_UP: [usize; 2] = [2, 30];
 
 /// The rivals. The belief-state router weighs cost on the mean scale of `train_tasks`, which is best for a frontier of
 /// success against mean cost; a second one weighs it on each task's own scale, as our measured defaults do.
-pub(crate) fn players(train_tasks: &[Task]) -> anyhow::Result<Vec<Player>> {
+pub(crate) fn players<'a>(train_tasks: &[Task]) -> anyhow::Result<Vec<Player<'a>>> {
     let references = References::new(train_tasks).or_bad_input()?;
     let [overall, per_task] =
         [CostWeighting::Overall, CostWeighting::PerTask].map(|weighting| references.belief_planner(weighting));
