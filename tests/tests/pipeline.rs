@@ -147,6 +147,27 @@ fn a_grid_of_runs_becomes_a_table_of_where_training_collapses() {
     assert!(cells[0].contains('●') && !cells[1].contains('●') && cells[1].contains("of 1 |"), "{page}");
 }
 
+#[test]
+fn a_policy_for_all_budgets_is_compared_with_one_for_each() {
+    let dir = tempfile::tempdir().unwrap();
+    let specialists = |points: &[&str]| {
+        let mut command = Command::new(tollgate());
+        command.arg("specialists");
+        for point in points {
+            command.arg("--run").arg(format!("household:{point}:{}", shared_run().display()));
+        }
+        command.arg("--out").arg(dir.path());
+        command
+    };
+    run(&mut specialists(&["lambda=0.3"])).expect(2, &["--run household:all:DIR"]);
+    run(&mut specialists(&["all"])).expect(2, &["--run household:lambda=0.3:DIR"]);
+    run(&mut specialists(&["all", "calls=3"])).expect(2, &["no episodes"]);
+    run(&mut specialists(&["all", "lambda=0.3", "calls=5"])).expect(0, &[]);
+    // The same run in both places: no difference.
+    let page = fs::read_to_string(dir.path().join("README.md")).unwrap();
+    assert_eq!(page.matches("| +0.000 (+0.000, +0.000) |").count(), 3, "{page}");
+}
+
 /// The small config in a world where every price is five times as high, with the policies in `checkpoint`.
 fn dearer(dir: &Path, checkpoint: &Path) -> PathBuf {
     let text = fs::read_to_string(small()).unwrap();

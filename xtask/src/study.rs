@@ -4,6 +4,7 @@
 
 mod collapse;
 mod robustness;
+mod specialists;
 
 use std::ffi::OsStr;
 use std::fs;
@@ -48,6 +49,8 @@ enum Suite {
     SkillChain,
     /// The household text world
     Household,
+    /// The household text world with a pool of three models
+    HouseholdThreeModels,
     /// `ScienceWorld`, the simulator
     Scienceworld,
     /// Logs of SQL agents, replayed
@@ -58,6 +61,8 @@ enum Suite {
     Credit,
     /// What a trained router loses when prices, models, tasks or words change, and what brings it back
     Robustness,
+    /// One policy for all budgets against a policy of its own for each
+    Specialists,
 }
 
 impl Suite {
@@ -70,7 +75,18 @@ impl Suite {
             Self::Collapse => "collapse",
             Self::Credit => "credit",
             Self::Robustness => "robustness",
+            Self::Specialists => "specialists",
+            Self::HouseholdThreeModels => "household-three-models",
         }
+    }
+
+    /// The settings in configs/study/.
+    fn settings(self) -> Result<Table> {
+        let path = PathBuf::from("configs/study").join(format!("{}.toml", self.name()));
+        let text = fs::read_to_string(&path).with_context(|| {
+            format!("{}: cannot be read\nhint: start in the root of the repository", path.display())
+        })?;
+        toml::from_str(&text).map_err(|error| anyhow!("{}: {}", path.display(), error.to_string().trim_end()))
     }
 }
 
@@ -94,6 +110,7 @@ pub(crate) fn run(args: &StudyArgs) -> Result<ExitCode> {
         let code = match suite {
             Suite::Collapse => collapse::run(&study)?,
             Suite::Robustness => robustness::run(&study)?,
+            Suite::Specialists => specialists::run(&study)?,
             _ => study.compare()?,
         };
         if code != ExitCode::SUCCESS {
@@ -116,18 +133,9 @@ struct Study<'a> {
 }
 
 impl Study<'_> {
-    /// The settings in configs/study/.
-    fn settings(&self) -> Result<Table> {
-        let path = PathBuf::from("configs/study").join(format!("{}.toml", self.suite.name()));
-        let text = fs::read_to_string(&path).with_context(|| {
-            format!("{}: cannot be read\nhint: start in the root of the repository", path.display())
-        })?;
-        toml::from_str(&text).map_err(|error| anyhow!("{}: {}", path.display(), error.to_string().trim_end()))
-    }
-
     /// Plays and trains everything, and writes the document.
     fn compare(&self) -> Result<ExitCode> {
-        let config = self.write_config("run", self.settings()?)?;
+        let config = self.write_config("run", self.suite.settings()?)?;
         let run_dir = self.runs.join("run");
         let code = self.pipeline(&config, &run_dir, Slot::Report)?;
         if code == ExitCode::SUCCESS {
@@ -147,7 +155,7 @@ impl Study<'_> {
     /// The settings with this study's training seeds.
     fn with_seeds(&self, mut settings: Table) -> Result<Table> {
         let seeds = (1..=i64::from(self.seeds)).map(Value::Integer).collect();
-        table(&mut settings, "optimize")?.insert("train_seeds".into(), Value::Array(seeds));
+        set(&mut settings, &["optimize", "train_seeds"], Value::Array(seeds))?;
         Ok(settings)
     }
 
@@ -172,6 +180,17 @@ impl Study<'_> {
         program.arg(command).args(args).arg("--out").arg(&self.out).args(["--command", &own]);
         workspace::run_to_end(&mut program, &format!("tollgate {command}"))
     }
+}
+
+/// Gives `settings` this value at `path`: the tables that it is in, and its key.
+fn set(settings: &mut Table, path: &[&str], value: Value) -> Result<()> {
+    let (key, tables) = path.split_last().context("a setting without a name")?;
+    let mut inner = settings;
+    for name in tables {
+        inner = table(inner, name)?;
+    }
+    inner.insert((*key).to_owned(), value);
+    Ok(())
 }
 
 /// The table that `settings` have under this name, an empty one where there was none.

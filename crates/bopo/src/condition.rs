@@ -18,7 +18,9 @@ pub struct ConditionConfig {
     pub lambda_high: f32,
     /// Share of episodes with a cap on large calls.
     pub large_calls_share: f32,
-    /// The greatest such cap; drawn uniformly from 1.
+    /// The least such cap.
+    pub min_large_calls: u32,
+    /// The greatest such cap; drawn uniformly from the least.
     pub max_large_calls: u32,
     /// Share of episodes with a cap in dollars.
     pub usd_share: f32,
@@ -36,6 +38,7 @@ impl Default for ConditionConfig {
             lambda_low: 0.05,
             lambda_high: 1.2,
             large_calls_share: 0.35,
+            min_large_calls: 1,
             max_large_calls: 15,
             usd_share: 0.2,
             usd_low: 0.1,
@@ -59,7 +62,7 @@ impl ConditionConfig {
     pub(crate) fn draw(&self, large_cost: NanoUsd, rng: &mut Pcg64Mcg) -> OperatingPoint {
         let kind: f32 = rng.random();
         let budget = if kind < self.large_calls_share {
-            Budget::LargeCalls(rng.random_range(1..=self.max_large_calls.max(1)))
+            Budget::LargeCalls(rng.random_range(self.min_large_calls..=self.max_large_calls))
         } else if kind < self.large_calls_share + self.usd_share {
             let share = self.usd_low + (self.usd_high - self.usd_low) * rng.random::<f32>();
             Budget::Usd(NanoUsd::new((large_cost.get() as f64 * f64::from(share)) as u64))

@@ -177,7 +177,7 @@ impl TrainConfig {
         let bopo = &self.bopo;
         let conditions = &bopo.conditions;
         let shares = conditions.large_calls_share + conditions.usd_share;
-        let rules: [(bool, &'static str, String, &'static str); 15] = [
+        let rules: [(bool, &'static str, String, &'static str); 16] = [
             (self.n_hidden > 0, "n_hidden", self.n_hidden.to_string(), "1 or more"),
             (self.save_every > 0, "save_every", self.save_every.to_string(), "1 or more"),
             (self.sft.minibatch_size > 0, "sft.minibatch_size", self.sft.minibatch_size.to_string(), "1 or more"),
@@ -226,6 +226,12 @@ impl TrainConfig {
                 "bopo.conditions.lambda_low",
                 conditions.lambda_low.to_string(),
                 "above 0 and at most lambda_high",
+            ),
+            (
+                (1..=conditions.max_large_calls).contains(&conditions.min_large_calls),
+                "bopo.conditions.min_large_calls",
+                conditions.min_large_calls.to_string(),
+                "1 to max_large_calls",
             ),
             (
                 (0.0..=1.0).contains(&shares),
@@ -304,6 +310,16 @@ mod tests {
         }
         let may_by_default = |variant: &Variant| TrainConfig::default().for_variant(*variant).early_stop;
         assert_eq!(Variant::ALL.into_iter().filter(may_by_default).collect::<Vec<_>>(), [Variant::BopoEarlyStop]);
+    }
+
+    #[test]
+    fn caps_to_train_under_are_drawn_between_the_least_and_the_greatest() {
+        let mut config = TrainConfig::default();
+        config.bopo.conditions.min_large_calls = 16;
+        let message = config.check().unwrap_err().to_string();
+        assert_eq!(message, "optimize.bopo.conditions.min_large_calls is 16, expected 1 to max_large_calls");
+        config.bopo.conditions.max_large_calls = 16;
+        config.check().unwrap();
     }
 
     #[test]

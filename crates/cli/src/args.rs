@@ -7,6 +7,7 @@ use tollgate_contract::{ArtifactKind, ProductKind};
 
 use crate::commands::collapse::GridCell;
 use crate::commands::robustness::ChangedWorld;
+use crate::commands::specialists::TrainedFor;
 
 /// Decides, before every step of an agent's task, which model answers it: the pipeline's stages as programs.
 ///
@@ -80,6 +81,8 @@ pub(crate) enum Command {
     Collapse(CollapseArgs),
     /// Write finished runs in changed worlds as one document: what a trained router loses there, and what brings it back.
     Robustness(RobustnessArgs),
+    /// Write finished runs of one policy for all budgets, and of one for each, as one document.
+    Specialists(SpecialistsArgs),
     /// Show an artifact: schema, footer keys and first rows.
     Inspect(InspectArgs),
     /// Measure the hot paths: environment steps, decisions, training steps.
@@ -454,6 +457,20 @@ pub(crate) struct RobustnessArgs {
     pub(crate) out: PathBuf,
     /// The command that the document names as the one that makes it.
     #[arg(long, value_name = "TEXT", default_value = "tollgate robustness")]
+    pub(crate) command: String,
+}
+
+/// Flags of `specialists`.
+#[derive(Debug, Args)]
+pub(crate) struct SpecialistsArgs {
+    /// A finished run as `SUITE:POINT:RUN_DIR`; POINT is what its policy was trained for: `all`, `lambda=L` or `calls=N`.
+    #[arg(long = "run", value_name = "RUN", required = true)]
+    pub(crate) runs: Vec<TrainedFor>,
+    /// Directory to write README.md into.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: PathBuf,
+    /// The command that the document names as the one that makes it.
+    #[arg(long, value_name = "TEXT", default_value = "tollgate specialists")]
     pub(crate) command: String,
 }
 

@@ -72,6 +72,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Study(args) => commands::study::run(&args),
         Command::Collapse(args) => commands::collapse::run(&args),
         Command::Robustness(args) => commands::robustness::run(&args),
+        Command::Specialists(args) => commands::specialists::run(&args),
         Command::Inspect(args) => commands::inspect::run(&args),
         Command::Bench(args) => commands::bench::run(&args),
     }

@@ -4,10 +4,10 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use toml::{Table, Value};
 
-use super::{Study, table};
+use super::{Study, set};
 use crate::pipeline::Slot;
 use crate::workspace;
 
@@ -23,7 +23,7 @@ const COUNTS: [&str; 3] = ["400", "50", "300"];
 /// # Errors
 /// As [`super::run`].
 pub(super) fn run(study: &Study<'_>) -> Result<ExitCode> {
-    let settings = study.settings()?;
+    let settings = study.suite.settings()?;
     let mut cells: Vec<OsString> = Vec::new();
     for hard_share in HARD_SHARES {
         let tasks = make_tasks(study, hard_share)?;
@@ -57,15 +57,7 @@ fn make_tasks(study: &Study<'_>, hard_share: f64) -> Result<PathBuf> {
 
 /// The study's settings at one weight of the cost, in training and at evaluation.
 fn cell_settings(mut settings: Table, lambda: f64, tasks: &Path) -> Result<Table> {
-    let mut set = |path: &[&str], value: Value| -> Result<()> {
-        let (key, tables) = path.split_last().context("a setting without a name")?;
-        let mut inner = &mut settings;
-        for name in tables {
-            inner = table(inner, name)?;
-        }
-        inner.insert((*key).to_owned(), value);
-        Ok(())
-    };
+    let mut set = |path: &[&str], value| set(&mut settings, path, value);
     set(&["experiment", "tasks"], tasks.display().to_string().into())?;
     set(&["optimize", "bopo", "conditions", "lambda_low"], lambda.into())?;
     set(&["optimize", "bopo", "conditions", "lambda_high"], lambda.into())?;

@@ -8,7 +8,7 @@ use std::process::{Command, ExitCode};
 use anyhow::{Context, Result};
 use toml::{Table, Value};
 
-use super::{Study, table};
+use super::{Study, set, table};
 use crate::pipeline::Slot;
 use crate::workspace;
 
@@ -59,7 +59,7 @@ const LOGGED_TASKS: i64 = 40;
 /// # Errors
 /// As [`super::run`].
 pub(super) fn run(study: &Study<'_>) -> Result<ExitCode> {
-    let settings = study.settings()?;
+    let settings = study.suite.settings()?;
     let trained = study.runs.join(WORLDS[0].name).join("retrained/optimize/checkpoint");
     let mut worlds: Vec<OsString> = Vec::new();
     for world in &WORLDS {
@@ -107,7 +107,7 @@ fn recalibrate(tollgate: &Path, trained: &Path, episodes: &Path, out: &Path) -> 
 fn in_world(mut settings: Table, world: &World) -> Result<Table> {
     if !world.shift.is_empty() {
         let shift: Table = toml::from_str(world.shift)?;
-        table(&mut settings, "experiment")?.insert("shift".into(), shift.into());
+        set(&mut settings, &["experiment", "shift"], shift.into())?;
     }
     Ok(settings)
 }
@@ -122,9 +122,8 @@ fn with_policies(mut settings: Table, checkpoint: &Path) -> Result<Table> {
 
 /// The settings of a run that only logs a few boundary episodes.
 fn logging(mut settings: Table) -> Result<Table> {
-    let simulate = table(&mut settings, "simulate")?;
-    simulate.insert("max_tasks".into(), Value::Integer(LOGGED_TASKS));
-    simulate.insert("n_sweep".into(), Value::Integer(0));
+    set(&mut settings, &["simulate", "max_tasks"], Value::Integer(LOGGED_TASKS))?;
+    set(&mut settings, &["simulate", "n_sweep"], Value::Integer(0))?;
     Ok(settings)
 }
 

@@ -14,6 +14,7 @@ pub(crate) mod inspect;
 pub(crate) mod prices;
 pub(crate) mod recalibrate;
 pub(crate) mod robustness;
+pub(crate) mod specialists;
 pub(crate) mod stages;
 pub(crate) mod study;
 pub(crate) mod tasks;

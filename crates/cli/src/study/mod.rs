@@ -7,6 +7,7 @@ mod comparison;
 mod page;
 mod recovered;
 mod robustness;
+mod specialists;
 
 use std::fs;
 use std::path::Path;
@@ -16,6 +17,7 @@ use anyhow::Context;
 pub(crate) use comparison::{Comparison, GivingUp, OperatingPoints};
 pub(crate) use page::{Origin, figure, page};
 pub(crate) use robustness::{WorldFigures, robustness_page};
+pub(crate) use specialists::{Point, SuiteFigures, specialists_page};
 
 /// Writes a document as README.md into `directory`, which is made, and says where it is.
 pub(crate) fn write(directory: &Path, text: &str) -> anyhow::Result<()> {
