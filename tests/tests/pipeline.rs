@@ -173,7 +173,7 @@ fn dearer(dir: &Path, checkpoint: &Path) -> PathBuf {
     let text = fs::read_to_string(small()).unwrap();
     let shift = ["gpt-4.1-mini", "gpt-4.1"].map(|id| format!("\"{id}\".price_factor = 5.0\n")).concat();
     let shift = format!("[experiment.shift.models]\n{shift}");
-    let trained = "variants = [\"bopo\", \"sft\", \"grpo\", \"static\", \"bopo-early-stop\"]\ntrain_seeds = [1]";
+    let trained = "variants = [\"bopo\", \"sft\", \"grpo\", \"static\", \"bopo-no-early-stop\"]\ntrain_seeds = [1]";
     assert!(text.contains(trained));
     let text = text.replace(trained, &format!("from = \"{}\"", checkpoint.display()));
     let path = dir.join("dearer.toml");

@@ -140,7 +140,7 @@ pub struct TrainConfig {
     pub verb_buckets: usize,
     /// What the router is kept from seeing.
     pub hidden: HiddenFeatures,
-    /// Whether the router may give a task up before any step, where it acts while it trains.
+    /// Whether the router may give a task up before any step; [`Variant::may_give_up`] says which variants can.
     pub early_stop: bool,
     /// The warm start.
     pub sft: SftConfig,
@@ -159,7 +159,7 @@ impl Default for TrainConfig {
             text_buckets: 320,
             verb_buckets: 0,
             hidden: HiddenFeatures::default(),
-            early_stop: false,
+            early_stop: true,
             sft: SftConfig::default(),
             bopo: BopoConfig::default(),
             q_learning: QLearningConfig::default(),
@@ -250,7 +250,11 @@ impl TrainConfig {
     #[must_use]
     pub fn for_variant(mut self, variant: Variant) -> Self {
         match variant {
-            Variant::Bopo | Variant::Static | Variant::BopoNoConditioning | Variant::QLearning => {}
+            Variant::Bopo
+            | Variant::Static
+            | Variant::BopoNoConditioning
+            | Variant::QLearning
+            | Variant::BopoNoEarlyStop => {}
             Variant::Sft => self.bopo.iterations = 0,
             Variant::Grpo => self.bopo.advantage = Advantage::Grpo,
             Variant::GrpoNoSft => {
@@ -276,13 +280,12 @@ impl TrainConfig {
             Variant::BopoCostToGo => self.bopo.gae_lambda = 1.0,
             Variant::BopoForked => self.bopo.advantage = Advantage::Forked,
             Variant::BopoUnion => self.bopo.advantage = Advantage::Union,
-            Variant::BopoEarlyStop => self.early_stop = true,
             Variant::BopoNoText => {
                 self.text_buckets = 0;
                 self.verb_buckets = 0;
             }
         }
-        self.early_stop &= !variant.is_offline();
+        self.early_stop &= variant.may_give_up();
         self
     }
 }
@@ -303,13 +306,15 @@ mod tests {
     }
 
     #[test]
-    fn only_what_acts_while_it_trains_may_give_up() {
-        let config = TrainConfig { early_stop: true, ..TrainConfig::default() };
+    fn our_method_may_give_up_unless_it_is_told_not_to() {
+        let may = |early_stop, variant: Variant| {
+            TrainConfig { early_stop, ..TrainConfig::default() }.for_variant(variant).early_stop
+        };
         for variant in Variant::ALL {
-            assert_eq!(config.for_variant(variant).early_stop, !variant.is_offline(), "{}", variant.as_str());
+            let is_ours = variant.as_str().starts_with("bopo") && variant != Variant::BopoNoEarlyStop;
+            assert_eq!((may(true, variant), may(false, variant)), (is_ours, false), "{}", variant.as_str());
         }
-        let may_by_default = |variant: &Variant| TrainConfig::default().for_variant(*variant).early_stop;
-        assert_eq!(Variant::ALL.into_iter().filter(may_by_default).collect::<Vec<_>>(), [Variant::BopoEarlyStop]);
+        assert!(TrainConfig::default().early_stop);
     }
 
     #[test]

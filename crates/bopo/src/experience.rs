@@ -127,8 +127,14 @@ impl Assessor<'_> {
     /// What going on was worth at each decision of an episode.
     fn worth(&self, trajectory: &Trajectory) -> Vec<f32> {
         let label = self.guidance.labels[trajectory.spec.task_idx];
-        let unit = self.cost_unit(label);
-        let costs: Vec<f32> = trajectory.costs.iter().map(|&cost| cost_in_spreads(cost, &unit)).collect();
+        let mut spent = NanoUsd::ZERO;
+        // What each call adds to the cost that the reward weighs, which need not grow with every dollar.
+        let added = trajectory.costs.iter().map(|&cost| {
+            let before = self.cost_norm(spent, label);
+            spent += cost;
+            self.cost_norm(spent, label) - before
+        });
+        let costs: Vec<f32> = added.collect();
         let outcome = outcome_reward(trajectory.value, label.difficulty, &self.config.bonus);
         worth_of_going_on(outcome, &costs, trajectory.spec.point.lambda, &trajectory.would_give_up)
     }

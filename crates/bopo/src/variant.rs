@@ -46,8 +46,8 @@ pub enum Variant {
     BopoForked,
     /// BoPO that compares an episode with others of its task and with the boundary probes, without a critic.
     BopoUnion,
-    /// BoPO that may give a task up before any step.
-    BopoEarlyStop,
+    /// BoPO that plays every task to its end.
+    BopoNoEarlyStop,
 }
 
 impl Variant {
@@ -73,7 +73,7 @@ impl Variant {
         Self::BopoCostToGo,
         Self::BopoForked,
         Self::BopoUnion,
-        Self::BopoEarlyStop,
+        Self::BopoNoEarlyStop,
     ];
 
     /// What a run trains by default: our method, the rivals that it is most often compared with, and the ablations.
@@ -95,10 +95,17 @@ impl Variant {
         matches!(self, Self::QLearning | Self::FittedQ | Self::StepValue)
     }
 
-    /// Whether it never acts while it trains. What giving up would have saved is then in no episode that it sees.
+    /// Whether it never acts while it trains.
     #[must_use]
     pub const fn is_offline(self) -> bool {
         self.is_value_based() || matches!(self, Self::Sft | Self::Static)
+    }
+
+    /// Whether it may learn to give up: our method, but for one variant. Rivals choose models and nothing else, as published, and what
+    /// giving up would have saved is in no episode that those see which never act.
+    #[must_use]
+    pub const fn may_give_up(self) -> bool {
+        !self.is_offline() && !matches!(self, Self::Grpo | Self::GrpoNoSft | Self::Ppo | Self::BopoNoEarlyStop)
     }
 
     /// The name in files, which is also the policy's id.
@@ -125,7 +132,7 @@ impl Variant {
             Self::BopoCostToGo => "bopo-cost-to-go",
             Self::BopoForked => "bopo-forked",
             Self::BopoUnion => "bopo-union",
-            Self::BopoEarlyStop => "bopo-early-stop",
+            Self::BopoNoEarlyStop => "bopo-no-early-stop",
         }
     }
 }

@@ -15,7 +15,7 @@ pub(super) enum Role {
     Boundary,
     /// A rival.
     Baseline,
-    /// The trained policy with a part left out, or added.
+    /// The trained policy with a part left out.
     Ablation,
 }
 
@@ -63,10 +63,6 @@ pub(super) fn look(family: &str, main: &str) -> Look {
     }
     if let Some(part) = family.strip_prefix(main).and_then(|rest| rest.strip_prefix("-no-")) {
         let label = format!("without {}", part.replace('-', " "));
-        return Look { label, role: Role::Ablation, paint: Paint::Series(8), marker: Marker::Frame, dash: None };
-    }
-    if family.strip_prefix(main) == Some("-early-stop") {
-        let label = "with giving up".to_owned();
         return Look { label, role: Role::Ablation, paint: Paint::Series(8), marker: Marker::Frame, dash: None };
     }
     match family {
@@ -132,7 +128,7 @@ mod tests {
     fn families_are_named_and_placed() {
         check("bopo", "BoPO", Role::Main);
         check("bopo-no-synthesis", "without synthesis", Role::Ablation);
-        check("bopo-early-stop", "with giving up", Role::Ablation);
+        check("bopo-no-early-stop", "without early stop", Role::Ablation);
         check("always-large", "always large", Role::Boundary);
         check("random-mixing", "random mixing", Role::Baseline);
         check("dp-belief", "belief-state optimum", Role::Reference);

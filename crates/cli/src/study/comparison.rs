@@ -15,8 +15,8 @@ use crate::figures::{Evaluations, looks_at_lambda};
 /// The family that every other one is compared with.
 pub(super) const MAIN: &str = Variant::Bopo.as_str();
 
-/// The same method with giving up among its actions.
-const EARLY_STOP: &str = Variant::BopoEarlyStop.as_str();
+/// The same method where it plays every task to its end.
+const TO_THE_END: &str = Variant::BopoNoEarlyStop.as_str();
 
 /// Keeps the resamples of a study apart from those of a report.
 const STUDY_SEED: u64 = 0x53_54_55_44_59;
@@ -72,11 +72,11 @@ pub(crate) struct OperatingPoints {
     pub(crate) points: Vec<(f64, Estimate, Estimate)>,
 }
 
-/// What the main method gains and loses at one weight of the cost where it may give up, over all episodes of a run.
+/// What the main method gains and loses at one weight of the cost by giving up, over all episodes of a run.
 #[derive(Debug, Clone)]
 pub(crate) struct GivingUp {
     pub(crate) lambda: f32,
-    /// What episodes cost that did not solve their task, per episode played: of the main method, and where it may give up. Dollars.
+    /// What episodes cost that did not solve their task, per episode played: played to the end, and of the main method. Dollars.
     pub(crate) failed_cost_usd: [Estimate; 2],
     /// Which share of that the second saves.
     pub(crate) saved: Estimate,
@@ -148,18 +148,18 @@ impl Comparison {
         self.lines(&lambdas.iter().map(|&lambda| Figure::Objective(lambda)).collect::<Vec<_>>())
     }
 
-    /// What giving up saves and loses at every `lambda` without a cap; nothing where no policy of the run was trained for it.
+    /// What giving up saves and loses at every `lambda` without a cap; nothing where no policy of the run was trained without it.
     pub(crate) fn giving_up(&self, lambdas: &[f32]) -> anyhow::Result<Vec<GivingUp>> {
         let pair = |run: &Run, lambda, metric| -> Result<Option<[RunFigure; 2]>, InferenceError> {
             let find = |policy_id| run.test.find(policy_id, lambda, Budget::Unlimited);
-            let (Some(main), Some(early)) = (find(MAIN), find(EARLY_STOP)) else { return Ok(None) };
-            Ok(Some([self.resamples.mean(main, metric)?, self.resamples.mean(early, metric)?]))
+            let (Some(end), Some(main)) = (find(TO_THE_END), find(MAIN)) else { return Ok(None) };
+            Ok(Some([self.resamples.mean(end, metric)?, self.resamples.mean(main, metric)?]))
         };
         let pairs = |lambda, metric| -> Result<Option<Vec<[RunFigure; 2]>>, InferenceError> {
             self.runs.iter().map(|run| pair(run, lambda, metric)).collect()
         };
         let combined = |pairs: &[[RunFigure; 2]], combine: fn(f64, f64) -> f64| {
-            self.resamples.estimate(&pairs.iter().map(|[main, early]| main.with(early, combine)).collect::<Vec<_>>())
+            self.resamples.estimate(&pairs.iter().map(|[end, main]| end.with(main, combine)).collect::<Vec<_>>())
         };
         let row = |&lambda: &f32| -> Result<Option<GivingUp>, InferenceError> {
             let Some(failed) = pairs(lambda, Metric::FailedCostUsd)? else { return Ok(None) };
@@ -167,10 +167,10 @@ impl Comparison {
             let Some(given_up) = pairs(lambda, Metric::GivenUp)? else { return Ok(None) };
             Ok(Some(GivingUp {
                 lambda,
-                failed_cost_usd: [combined(&failed, |main, _| main)?, combined(&failed, |_, early| early)?],
-                saved: combined(&failed, |main, early| 1.0 - early / main)?,
-                success_lost: combined(&success, |main, early| main - early)?,
-                given_up: combined(&given_up, |_, early| early)?,
+                failed_cost_usd: [combined(&failed, |end, _| end)?, combined(&failed, |_, main| main)?],
+                saved: combined(&failed, |end, main| 1.0 - main / end)?,
+                success_lost: combined(&success, |end, main| end - main)?,
+                given_up: combined(&given_up, |_, main| main)?,
             }))
         };
         let rows: Result<Vec<_>, _> = lambdas.iter().map(row).collect();

@@ -43,7 +43,7 @@ pub(crate) fn page(origin: &Origin, test: &Comparison, unseen: Option<&Compariso
 
     let giving_up = test.giving_up(&lambdas)?;
     if !giving_up.is_empty() {
-        page.push_str("\n## Giving up\n\n`bopo-early-stop` against `bopo` at the same weight of the cost, without a cap. Money on failures: what episodes cost that did not solve their task, in dollars per 1,000 episodes played, solved or not. Lost: by how much the share of solved tasks is lower.\n\n");
+        page.push_str("\n## Giving up\n\n`bopo` against `bopo-no-early-stop` at the same weight of the cost, without a cap. Money on failures: what episodes cost that did not solve their task, in dollars per 1,000 episodes played, solved or not. Lost: by how much the share of solved tasks is lower.\n\n");
         giving_up_table(&mut page, &giving_up);
     }
 
@@ -128,12 +128,12 @@ fn operating_table(page: &mut String, families: &[OperatingPoints]) {
 }
 
 fn giving_up_table(page: &mut String, rows: &[GivingUp]) {
-    page.push_str("| λ | money on failures, `bopo` | `bopo-early-stop` | share saved | success lost | share given up |\n|---|---|---|---|---|---|\n");
+    page.push_str("| λ | money on failures, played to the end | `bopo` | share saved | success lost | share given up |\n|---|---|---|---|---|---|\n");
     for row in rows {
-        let [main, early] = row.failed_cost_usd.map(|usd| figure(per_thousand(usd)));
+        let [end, main] = row.failed_cost_usd.map(|usd| figure(per_thousand(usd)));
         let _infallible = writeln!(
             page,
-            "| {} | {main} | {early} | {} | {} | {} |",
+            "| {} | {end} | {main} | {} | {} | {} |",
             row.lambda,
             difference(row.saved),
             difference(row.success_lost),
