@@ -127,6 +127,9 @@ impl Default for BopoConfig {
     }
 }
 
+/// `r_hard` of the variant that has one. The paper names no figure; this is the middle of what our measured defaults tried.
+const HARD_BONUS: f32 = 0.25;
+
 /// All settings of one training.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -273,7 +276,7 @@ impl TrainConfig {
             }
             Variant::BopoNoSynthesis => self.sft.epochs = 0,
             Variant::BopoNoReference => self.bopo.reference_share = 0.0,
-            Variant::BopoNoHardBonus => self.bopo.bonus.hard = 0.0,
+            Variant::BopoHardBonus => self.bopo.bonus.hard = HARD_BONUS,
             Variant::BopoNoHistory => self.hidden.history = true,
             Variant::BopoNoCachePrice => self.hidden.cache = true,
             Variant::BopoWholeTrajectory => self.bopo.advantage = Advantage::WholeTrajectory,

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// What is trained: our method, a rival, or our method with one part taken out.
+/// What is trained: our method, a rival, or our method with one part changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Variant {
@@ -28,8 +28,8 @@ pub enum Variant {
     BopoNoSynthesis,
     /// BoPO whose advantage knows no boundary policy.
     BopoNoReference,
-    /// BoPO without the bonus for hard tasks.
-    BopoNoHardBonus,
+    /// BoPO with the published bonus for hard tasks.
+    BopoHardBonus,
     /// BoPO at one `lambda`, without caps, blind to the operating point.
     BopoNoConditioning,
     /// BoPO that sees the current observation, not what led to it.
@@ -64,7 +64,7 @@ impl Variant {
         Self::Static,
         Self::BopoNoSynthesis,
         Self::BopoNoReference,
-        Self::BopoNoHardBonus,
+        Self::BopoHardBonus,
         Self::BopoNoConditioning,
         Self::BopoNoHistory,
         Self::BopoNoText,
@@ -84,7 +84,7 @@ impl Variant {
         Self::Static,
         Self::BopoNoSynthesis,
         Self::BopoNoReference,
-        Self::BopoNoHardBonus,
+        Self::BopoHardBonus,
         Self::BopoNoConditioning,
     ];
 
@@ -123,7 +123,7 @@ impl Variant {
             Self::Static => "static",
             Self::BopoNoSynthesis => "bopo-no-synthesis",
             Self::BopoNoReference => "bopo-no-reference",
-            Self::BopoNoHardBonus => "bopo-no-hard-bonus",
+            Self::BopoHardBonus => "bopo-hard-bonus",
             Self::BopoNoConditioning => "bopo-no-conditioning",
             Self::BopoNoHistory => "bopo-no-history",
             Self::BopoNoText => "bopo-no-text",

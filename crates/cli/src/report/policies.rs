@@ -15,7 +15,7 @@ pub(super) enum Role {
     Boundary,
     /// A rival.
     Baseline,
-    /// The trained policy with a part left out.
+    /// The trained policy with a part changed.
     Ablation,
 }
 
@@ -61,8 +61,9 @@ pub(super) fn look(family: &str, main: &str) -> Look {
             dash: None,
         };
     }
-    if let Some(part) = family.strip_prefix(main).and_then(|rest| rest.strip_prefix("-no-")) {
-        let label = format!("without {}", part.replace('-', " "));
+    if let Some(part) = family.strip_prefix(main).and_then(|rest| rest.strip_prefix('-')) {
+        let (word, part) = part.strip_prefix("no-").map_or(("with", part), |part| ("without", part));
+        let label = format!("{word} {}", part.replace('-', " "));
         return Look { label, role: Role::Ablation, paint: Paint::Series(8), marker: Marker::Frame, dash: None };
     }
     match family {
@@ -128,6 +129,7 @@ mod tests {
     fn families_are_named_and_placed() {
         check("bopo", "BoPO", Role::Main);
         check("bopo-no-synthesis", "without synthesis", Role::Ablation);
+        check("bopo-hard-bonus", "with hard bonus", Role::Ablation);
         check("bopo-no-early-stop", "without early stop", Role::Ablation);
         check("always-large", "always large", Role::Boundary);
         check("random-mixing", "random mixing", Role::Baseline);
