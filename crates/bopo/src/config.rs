@@ -180,7 +180,7 @@ impl TrainConfig {
         let bopo = &self.bopo;
         let conditions = &bopo.conditions;
         let shares = conditions.large_calls_share + conditions.usd_share;
-        let rules: [(bool, &'static str, String, &'static str); 16] = [
+        let rules: [(bool, &'static str, String, &'static str); 18] = [
             (self.n_hidden > 0, "n_hidden", self.n_hidden.to_string(), "1 or more"),
             (self.save_every > 0, "save_every", self.save_every.to_string(), "1 or more"),
             (self.sft.minibatch_size > 0, "sft.minibatch_size", self.sft.minibatch_size.to_string(), "1 or more"),
@@ -241,6 +241,18 @@ impl TrainConfig {
                 "bopo.conditions.large_calls_share",
                 shares.to_string(),
                 "0 to 1, together with usd_share",
+            ),
+            (
+                (0.0..=1.0).contains(&conditions.free_within_cap),
+                "bopo.conditions.free_within_cap",
+                conditions.free_within_cap.to_string(),
+                "0 to 1",
+            ),
+            (
+                (0.0..=1.0).contains(&conditions.free_without_cap),
+                "bopo.conditions.free_without_cap",
+                conditions.free_without_cap.to_string(),
+                "0 to 1",
             ),
         ];
         match rules.into_iter().find(|(holds, ..)| !holds) {

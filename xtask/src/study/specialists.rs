@@ -83,6 +83,7 @@ fn trained_for(mut settings: Table, point: TrainedFor) -> Result<Table> {
             ("lambda_high", lambda.into()),
             ("large_calls_share", 0.0.into()),
             ("usd_share", 0.0.into()),
+            ("free_without_cap", 0.0.into()),
         ],
         TrainedFor::LargeCalls(calls) => &[
             ("large_calls_share", 1.0.into()),
@@ -106,7 +107,8 @@ mod tests {
     fn check(point: TrainedFor, expected: &str) {
         let settings = toml::from_str("[optimize.bopo.conditions]\nlambda_low = 0.01").unwrap();
         let settings = trained_for(settings, point).unwrap();
-        assert_eq!(toml::to_string(&settings["optimize"]["bopo"]["conditions"]).unwrap(), expected);
+        let expected: Table = toml::from_str(expected).unwrap();
+        assert_eq!(settings["optimize"]["bopo"]["conditions"], expected.into());
     }
 
     #[test]
@@ -114,7 +116,7 @@ mod tests {
         check(TrainedFor::All, "lambda_low = 0.01\n");
         check(
             TrainedFor::Lambda(0.3),
-            "lambda_low = 0.3\nlambda_high = 0.3\nlarge_calls_share = 0.0\nusd_share = 0.0\n",
+            "lambda_low = 0.3\nlambda_high = 0.3\nlarge_calls_share = 0.0\nusd_share = 0.0\nfree_without_cap = 0.0\n",
         );
         check(
             TrainedFor::LargeCalls(5),
