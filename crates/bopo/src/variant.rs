@@ -84,7 +84,7 @@ impl Variant {
         Self::Static,
         Self::BopoNoSynthesis,
         Self::BopoNoReference,
-        Self::BopoHardBonus,
+        Self::BopoNoEarlyStop,
         Self::BopoNoConditioning,
     ];
 

@@ -76,6 +76,7 @@ fn trained_for(mut settings: Table, point: TrainedFor) -> Result<Table> {
     for key in ["usd_cap_shares", "random_p_large", "cascade_failures", "cascade_steps"] {
         set(&mut settings, &["evaluate", key], Vec::<Value>::new().into())?;
     }
+    set(&mut settings, &["evaluate", "oracle"], false.into())?;
     let narrowed: &[(&str, Value)] = match point {
         TrainedFor::All => &[],
         TrainedFor::Lambda(lambda) => &[
