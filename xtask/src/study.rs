@@ -80,6 +80,20 @@ impl Suite {
         }
     }
 
+    /// The heading of its document.
+    fn title(self) -> &'static str {
+        match self {
+            Self::SkillChain => "Skill-chain",
+            Self::Household => "Household",
+            Self::HouseholdThreeModels => "Household with three models",
+            Self::Scienceworld => "ScienceWorld",
+            Self::Replay => "InterCode SQL, replayed",
+            Self::Credit => "What a step's advantage is estimated from",
+            // These documents have one heading of their own.
+            Self::Collapse | Self::Robustness | Self::Specialists => self.name(),
+        }
+    }
+
     /// The settings in configs/study/.
     fn settings(self) -> Result<Table> {
         let path = PathBuf::from("configs/study").join(format!("{}.toml", self.name()));
@@ -141,7 +155,14 @@ impl Study<'_> {
         if code == ExitCode::SUCCESS {
             self.write_document(
                 "study",
-                [OsStr::new("--config"), config.as_ref(), "--run-dir".as_ref(), run_dir.as_ref()],
+                [
+                    OsStr::new("--config"),
+                    config.as_ref(),
+                    "--run-dir".as_ref(),
+                    run_dir.as_ref(),
+                    "--title".as_ref(),
+                    self.suite.title().as_ref(),
+                ],
             )?;
         }
         Ok(code)

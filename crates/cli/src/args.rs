@@ -427,6 +427,9 @@ pub(crate) struct StudyArgs {
     /// Directory to write README.md and its plots into.
     #[arg(long, value_name = "DIR")]
     pub(crate) out: PathBuf,
+    /// Heading of the document. Default: the suite's name.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) title: Option<String>,
     /// The command that the document names as the one that makes it. Default: this one.
     #[arg(long, value_name = "TEXT")]
     pub(crate) command: Option<String>,

@@ -31,7 +31,7 @@ pub(crate) fn run(args: &StudyArgs) -> anyhow::Result<()> {
     fs::create_dir_all(&args.out).with_context(|| args.out.display().to_string())?;
     let plots = copy_plots(&args.run_dir.join("report"), &args.out)?;
     let origin = Origin {
-        suite: config.experiment.suite.as_str(),
+        title: args.title.clone().unwrap_or_else(|| config.experiment.suite.as_str().to_owned()),
         command: args
             .command
             .clone()

@@ -11,7 +11,8 @@ use super::{Comparison, GivingUp, OperatingPoints};
 
 /// Where the figures come from.
 pub(crate) struct Origin {
-    pub(crate) suite: &'static str,
+    /// Heading of the document.
+    pub(crate) title: String,
     /// The command that makes the document anew.
     pub(crate) command: String,
     pub(crate) seeds: Vec<u64>,
@@ -73,7 +74,7 @@ fn head(origin: &Origin, test: &Comparison, unseen: Option<&Comparison>) -> Stri
     let seeds: Vec<String> = origin.seeds.iter().map(u64::to_string).collect();
     let unseen = unseen.map_or(String::new(), |unseen| format!(", {} of unseen types", unseen.n_tasks()));
     format!(
-        "# {suite}\n\n\
+        "# {title}\n\n\
          `{command}` makes this document and its plots.\n\n\
          | | |\n|---|---|\n\
          | test tasks | {n_tasks}{unseen} |\n\
@@ -85,7 +86,7 @@ fn head(origin: &Origin, test: &Comparison, unseen: Option<&Comparison>) -> Stri
          Figures are means over training runs, with their interval. Where a family has settings (how often a cascade escalates), the \
          validation tasks pick one per column and run, as they do for the trained policies' operating points. Differences are paired by \
          task and run: BoPO less the family, above 0 where BoPO is better; **bold** where the interval is clear of 0.\n\n",
-        suite = origin.suite,
+        title = origin.title,
         command = origin.command,
         n_tasks = test.n_tasks(),
         n_runs = test.n_runs(),
