@@ -19,6 +19,7 @@ mod checkpoint;
 mod decision;
 mod feature_config;
 mod features;
+mod input_layer;
 mod learned;
 mod network;
 mod text;

@@ -7,6 +7,7 @@ use rand_pcg::Pcg64Mcg;
 use serde::{Deserialize, Serialize};
 
 use crate::DecisionNetwork;
+use crate::input_layer::product_with;
 
 /// The sizes that make a network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -176,14 +177,13 @@ impl Perceptron {
     }
 
     fn forward(&self, features: &Tensor) -> Result<Tensor> {
-        let mut hidden = features.clone();
-        for (depth, layer) in self.layers.iter().enumerate() {
-            hidden = layer.forward(&hidden)?;
-            if depth + 1 < self.layers.len() {
-                hidden = hidden.relu()?;
-            }
-        }
-        Ok(hidden)
+        let Some((first, rest)) = self.layers.split_first() else { return Ok(features.clone()) };
+        let product = product_with(features, first.weight())?;
+        let first = match first.bias() {
+            Some(bias) => product.broadcast_add(bias)?,
+            None => product,
+        };
+        rest.iter().try_fold(first, |hidden, layer| layer.forward(&hidden.relu()?))
     }
 
     fn freeze(&self) -> Result<DecisionNetwork> {
