@@ -197,9 +197,10 @@ impl<'a> Bopo<'a> {
         for _ in 0..self.config.epochs {
             order.shuffle(&mut rng);
             for rows in order.chunks(self.config.minibatch_size) {
-                let mut loss = self.policy_loss(experience, rows, metrics)?;
+                let features = experience.steps.features_of(rows, self.device)?;
+                let mut loss = self.policy_loss(&features, experience, rows, metrics)?;
                 if !experience.success_returns.is_empty() {
-                    let value_loss = self.value_loss(experience, rows)?;
+                    let value_loss = self.value_loss(&features, experience, rows)?;
                     metrics.value_loss += value_loss.to_scalar::<f32>()?;
                     loss = (loss + (value_loss * self.config.value_weight)?)?;
                     if let Some(references) = self.guidance.references.as_ref().filter(|_| reference_weight > 0.0) {
@@ -228,16 +229,16 @@ impl<'a> Bopo<'a> {
         Ok(())
     }
 
-    /// Clipped surrogate, entropy bonus and divergence from the SFT policy on the picked rows.
+    /// Clipped surrogate, entropy bonus and divergence from the SFT policy on the picked rows, whose features are given.
     fn policy_loss(
         &self,
+        features: &Tensor,
         experience: &Experience,
         rows: &[usize],
         metrics: &mut IterationMetrics,
     ) -> Result<Tensor, TrainError> {
-        let features = experience.steps.features_of(rows, self.device)?;
         let allowed = experience.steps.allowed_of(rows, self.device)?;
-        let logits = self.network.logits(&features)?;
+        let logits = self.network.logits(features)?;
         let n_models = self.spec.shape.n_models;
         let log_probs = masked_log_probs(&model_logits(&logits, n_models)?, &allowed)?;
         let chosen = chosen_log_probs(&log_probs, &experience.steps.actions_of(rows, self.device)?)?;
@@ -262,14 +263,14 @@ impl<'a> Bopo<'a> {
         }
         if let Some(reference) = &self.reference_policy {
             let ref_log_probs =
-                masked_log_probs(&model_logits(&reference.logits(&features)?, n_models)?, &allowed)?.detach();
+                masked_log_probs(&model_logits(&reference.logits(features)?, n_models)?, &allowed)?.detach();
             loss = (loss + (mean_kl(&log_probs, &ref_log_probs)? * self.config.kl_weight)?)?;
         }
         Ok(loss)
     }
 
-    fn value_loss(&self, experience: &Experience, rows: &[usize]) -> Result<Tensor, TrainError> {
-        let critique = self.network.critique(&experience.steps.features_of(rows, self.device)?)?;
+    fn value_loss(&self, features: &Tensor, experience: &Experience, rows: &[usize]) -> Result<Tensor, TrainError> {
+        let critique = self.network.critique(features)?;
         let success = half_squared_error(&critique.success, &gather(&experience.success_returns, rows, self.device)?)?;
         let cost = half_squared_error(&critique.cost, &gather(&experience.cost_returns, rows, self.device)?)?;
         Ok((success + cost)?)
