@@ -91,7 +91,7 @@ impl<'a> Bopo<'a> {
             progress.env_steps = metrics.env_steps;
             progress.log.push(metrics);
             observer(&metrics);
-            if progress.iteration.is_multiple_of(self.save_every) && progress.iteration < self.config.iterations {
+            if progress.iteration.is_multiple_of(self.save_every) || progress.iteration == self.config.iterations {
                 save_progress(directory, &progress, self.spec, self.network, &self.optimizer)?;
             }
         }

@@ -114,8 +114,11 @@ pub(crate) fn load_progress(
     Ok(Some(progress))
 }
 
-/// Removes all progress: the training is done.
-pub(crate) fn clear_progress(directory: &Path) -> Result<(), TrainError> {
+/// Removes all progress from the directory of a training: it will not be resumed.
+///
+/// # Errors
+/// [`TrainError::Progress`] when the files cannot be removed.
+pub fn clear_progress(directory: &Path) -> Result<(), TrainError> {
     for path in saved(directory) {
         fs::remove_dir_all(&path).map_err(|error| TrainError::Progress { path, reason: error.to_string() })?;
     }

@@ -13,7 +13,7 @@ use crate::config::TrainConfig;
 use crate::critic::{ReferenceContext, reference_rows};
 use crate::error::TrainError;
 use crate::experience::Guidance;
-use crate::progress::{IterationMetrics, clear_progress};
+use crate::progress::IterationMetrics;
 use crate::q_learning::{QInputs, train_q};
 use crate::reward::BoundaryCosts;
 use crate::sft::{SftContext, sft_rows, warm_start};
@@ -49,7 +49,8 @@ pub struct TrainedPolicy {
 }
 
 /// Trains `variant` and writes its checkpoint into `directory`. Progress is saved there on the way; a training that was
-/// stopped goes on from it and ends with the same weights as one that was not.
+/// stopped goes on from it and ends with the same weights as one that was not, and one that was finished is not repeated. The
+/// progress is left for that; [`clear_progress`](crate::clear_progress) removes it.
 ///
 /// `observer` is called after every iteration.
 ///
@@ -80,7 +81,6 @@ pub fn train(
         _ => setup.train_stepwise(&network, directory, device, observer)?,
     };
     save_checkpoint(directory, &setup.spec, &network)?;
-    clear_progress(directory)?;
     Ok(TrainedPolicy { spec: setup.spec, network, log })
 }
 

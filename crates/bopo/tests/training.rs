@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use candle_core::Device;
-use tollgate_bopo::{TrainConfig, TrainError, TrainedPolicy, TrainingInputs, Variant, train};
+use tollgate_bopo::{TrainConfig, TrainError, TrainedPolicy, TrainingInputs, Variant, clear_progress, train};
 use tollgate_environment::skill_chain::{SkillChainArena, TaskCounts, generate_tasks};
 use tollgate_rollout::{
     AlwaysLarge, AlwaysSmall, Arena, EnvironmentError, RolloutError, RolloutRequest, RoutingPolicy,
@@ -109,6 +109,7 @@ fn every_variant_trains_and_leaves_nothing_but_its_checkpoint() {
         let directory = tempfile::tempdir().unwrap();
         let trained = train_in(directory.path(), &arena, &collected, &config(), variant).unwrap();
         assert_eq!(trained.spec.policy_id, variant.as_str());
+        clear_progress(directory.path()).unwrap();
         assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 2, "{}", variant.as_str());
         let n_iterations = if variant.is_offline() { 0 } else { 5 };
         assert_eq!(trained.spec.shape.early_stop, variant.may_give_up(), "{}", variant.as_str());
@@ -224,6 +225,17 @@ fn a_training_that_broke_off_resumes_to_the_same_weights() {
     let resumed = train_in(directory.path(), &rest, &collected, &config(), Variant::Bopo).unwrap();
     assert_eq!(resumed.log, expected.log);
     assert_eq!(weights(directory.path()), weights(undisturbed.path()));
+}
+
+#[test]
+fn a_training_that_was_finished_is_not_repeated() {
+    let (arena, collected) = (SkillChainArena::new().unwrap(), collect());
+    let directory = tempfile::tempdir().unwrap();
+    let finished = train_in(directory.path(), &arena, &collected, &config(), Variant::Bopo).unwrap();
+    let expected = weights(directory.path());
+    let idle = Breaking { arena, n_left: AtomicU32::new(0) };
+    let again = train_in(directory.path(), &idle, &collected, &config(), Variant::Bopo).unwrap();
+    assert_eq!((again.log, weights(directory.path())), (finished.log, expected));
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::Context;
 use rayon::prelude::*;
-use tollgate_bopo::{IterationMetrics, TrainError, TrainedPolicy, TrainingInputs, Variant, train};
+use tollgate_bopo::{IterationMetrics, TrainError, TrainedPolicy, TrainingInputs, Variant, clear_progress, train};
 use tollgate_contract::{
     ArtifactKind, BoundaryLabelRow, EpisodeRow, ProductKind, SftExampleRow, StepRow, TaskRow, TrainingLogRow,
     TrainingMetrics,
@@ -67,6 +67,10 @@ pub(crate) fn run(call: &StageCall) -> anyhow::Result<()> {
         })
         .collect::<anyhow::Result<_>>()?;
     progress.finish_and_clear();
+    // Not before all are done: a stage that is stopped repeats none of them.
+    for (variant, train_seed, _) in &trained {
+        clear_progress(&policy_dir(&checkpoint, variant.as_str(), *train_seed)).map_err(blame)?;
+    }
     let rows = trained.iter().flat_map(log_rows);
     artifact::write_rows(&call.request.output(ArtifactKind::TrainingLog), rows)?;
     Ok(())
