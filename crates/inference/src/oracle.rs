@@ -70,40 +70,30 @@ impl<'a> Oracle<'a> {
     fn best_plan(&self, task: &Task, view: BudgetView) -> Result<Vec<ModelIndex>, PolicyError> {
         let models: Vec<ModelIndex> = self.arena.pool().all().iter().collect();
         let horizon = task.horizon as usize;
-        let with_tail = |mut actions: Vec<ModelIndex>, tail| {
-            actions.resize(horizon, tail);
-            actions
-        };
         let mut best: Option<Trial> = None;
         for &model in &models {
-            let trial = self.try_out(task, view, with_tail(Vec::new(), model))?;
+            let trial = self.try_out(task, view, vec![model; horizon])?;
             if best.as_ref().is_none_or(|best| trial.is_better_than(best)) {
                 best = Some(trial);
             }
         }
         let Some(mut best) = best else { return Ok(Vec::new()) };
-        let mut gets_better = true;
-        while gets_better {
-            gets_better = false;
+        loop {
+            let before = (best.worth, best.cost);
             let mut step = 0;
             while step < best.actions.len() {
-                let (planned, rest) = (best.actions[step], best.actions[step + 1..].to_vec());
-                for &other in models.iter().filter(|&&model| model != planned) {
-                    let mut begun = best.actions[..step].to_vec();
-                    begun.push(other);
-                    let as_planned = begun.iter().chain(&rest).copied().collect();
-                    let continued = models.iter().map(|&tail| with_tail(begun.clone(), tail));
-                    for actions in continued.chain([as_planned]) {
-                        let trial = self.try_out(task, view, actions)?;
-                        if trial.is_better_than(&best) {
-                            (best, gets_better) = (trial, true);
-                        }
+                for actions in alternatives(&best.actions, step, &models, horizon) {
+                    let trial = self.try_out(task, view, actions)?;
+                    if trial.is_better_than(&best) {
+                        best = trial;
                     }
                 }
                 step += 1;
             }
+            if (best.worth, best.cost) == before {
+                return Ok(best.actions);
+            }
         }
-        Ok(best.actions)
     }
 
     /// Plays `actions` with the luck of the episode, within its budget.
@@ -132,6 +122,21 @@ impl<'a> Oracle<'a> {
             cost: episode.total_cost(),
         })
     }
+}
+
+/// Every list that answers `step` with another model than `planned` does, and goes on with each model throughout, or as planned.
+fn alternatives(planned: &[ModelIndex], step: usize, models: &[ModelIndex], horizon: usize) -> Vec<Vec<ModelIndex>> {
+    let mut lists = Vec::new();
+    for &other in models.iter().filter(|&&model| model != planned[step]) {
+        let begun = [&planned[..step], &[other]].concat();
+        for &tail in models {
+            let mut actions = begun.clone();
+            actions.resize(horizon, tail);
+            lists.push(actions);
+        }
+        lists.push([&begun, &planned[step + 1..]].concat());
+    }
+    lists
 }
 
 fn failed(reason: &str) -> PolicyError {

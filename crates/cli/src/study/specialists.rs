@@ -67,7 +67,7 @@ impl SuiteFigures {
         let conditioned = compare(conditioned)?;
         let size = (conditioned.n_tasks(), conditioned.n_runs());
         let mut rows = Vec::new();
-        let mut leads = vec![RunFigures::default(); size.1];
+        let mut leads: Vec<Vec<RunFigure>> = Vec::new();
         for (point, evaluations) in specialists {
             let specialist = compare(evaluations)?;
             let found = (specialist.n_tasks(), specialist.n_runs());
@@ -87,36 +87,21 @@ impl SuiteFigures {
                 specialist: conditioned.estimate(&its).or_bad_input()?,
                 lead: conditioned.estimate(&lead).or_bad_input()?,
             });
-            for (sum, lead) in leads.iter_mut().zip(lead) {
-                sum.add(lead);
-            }
+            leads.push(lead);
         }
-        let means: Vec<RunFigure> = leads.into_iter().filter_map(RunFigures::mean).collect();
-        let mean_lead = conditioned.estimate(&means).or_bad_input()?;
+        let mean_lead = conditioned.estimate(&mean(leads)).or_bad_input()?;
         Ok(Self { suite: suite.to_owned(), n_tasks: size.0, n_runs: size.1, rows, mean_lead })
     }
 }
 
-/// The mean over several figures of a run.
-#[derive(Debug, Clone, Default)]
-struct RunFigures {
-    sum: Option<RunFigure>,
-    count: f64,
-}
-
-impl RunFigures {
-    fn add(&mut self, figure: RunFigure) {
-        self.count += 1.0;
-        self.sum = Some(match self.sum.take() {
-            Some(sum) => sum.with(&figure, |sum, figure| sum + figure),
-            None => figure,
-        });
-    }
-
-    fn mean(self) -> Option<RunFigure> {
-        let sum = self.sum?;
-        Some(sum.with(&sum, |sum, _| sum / self.count))
-    }
+/// The mean over several figures of each run.
+fn mean(figures: Vec<Vec<RunFigure>>) -> Vec<RunFigure> {
+    let n_figures = figures.len() as f64;
+    let add = |sums: Vec<RunFigure>, figures: Vec<RunFigure>| -> Vec<RunFigure> {
+        sums.iter().zip(&figures).map(|(sum, figure)| sum.with(figure, |sum, figure| sum + figure)).collect()
+    };
+    let totals = figures.into_iter().reduce(add).unwrap_or_default();
+    totals.iter().map(|total| total.with(total, |total, _| total / n_figures)).collect()
 }
 
 /// The runs of two policies play the same tasks with the same luck, and are resampled alike, so that differences are paired.
