@@ -15,6 +15,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod bias;
 mod checkpoint;
 mod decision;
 mod feature_config;

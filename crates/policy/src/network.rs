@@ -1,12 +1,12 @@
 //! The network that is trained: two multilayer perceptrons on Candle, a policy and a critic.
 
 use candle_core::{DType, Device, Result, Tensor, Var};
-use candle_nn::{Linear, Module};
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64Mcg;
 use serde::{Deserialize, Serialize};
 
 use crate::DecisionNetwork;
+use crate::bias::{Activation, add_bias};
 use crate::input_layer::product_with;
 
 /// The sizes that make a network.
@@ -164,37 +164,42 @@ const POLICY_LAST_BIAS: usize = 5;
 /// Two hidden layers of rectified linear units.
 #[derive(Debug)]
 struct Perceptron {
-    layers: Vec<Linear>,
+    layers: Vec<Layer>,
+}
+
+#[derive(Debug)]
+struct Layer {
+    /// `[n_out, n_in]`.
+    weight: Tensor,
+    /// `[n_out]`.
+    bias: Tensor,
 }
 
 impl Perceptron {
     fn new(variables: &[(String, Var)]) -> Self {
         let layers = variables
             .chunks_exact(2)
-            .map(|layer| Linear::new(layer[0].1.as_tensor().clone(), Some(layer[1].1.as_tensor().clone())))
+            .map(|layer| Layer { weight: layer[0].1.as_tensor().clone(), bias: layer[1].1.as_tensor().clone() })
             .collect();
         Self { layers }
     }
 
     fn forward(&self, features: &Tensor) -> Result<Tensor> {
-        let Some((first, rest)) = self.layers.split_first() else { return Ok(features.clone()) };
-        let product = product_with(features, first.weight())?;
-        let first = match first.bias() {
-            Some(bias) => product.broadcast_add(bias)?,
-            None => product,
-        };
-        rest.iter().try_fold(first, |hidden, layer| layer.forward(&hidden.relu()?))
+        let Some((last, hidden)) = self.layers.split_last() else { return Ok(features.clone()) };
+        let mut outputs = features.clone();
+        for (place, layer) in hidden.iter().enumerate() {
+            let product =
+                if place == 0 { product_with(&outputs, &layer.weight)? } else { outputs.matmul(&layer.weight.t()?)? };
+            outputs = add_bias(&product, &layer.bias, Activation::Relu)?;
+        }
+        add_bias(&outputs.matmul(&last.weight.t()?)?, &last.bias, Activation::None)
     }
 
     fn freeze(&self) -> Result<DecisionNetwork> {
         let mut layers = Vec::with_capacity(self.layers.len());
         for layer in &self.layers {
-            let weights = layer.weight().t()?.contiguous()?.to_vec2::<f32>()?.concat();
-            let bias = match layer.bias() {
-                Some(bias) => bias.to_vec1::<f32>()?,
-                None => vec![0.0; layer.weight().dim(0)?],
-            };
-            layers.push((weights, bias));
+            let weights = layer.weight.t()?.contiguous()?.to_vec2::<f32>()?.concat();
+            layers.push((weights, layer.bias.to_vec1::<f32>()?));
         }
         Ok(DecisionNetwork::new(layers))
     }
