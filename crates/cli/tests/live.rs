@@ -3,7 +3,7 @@
 
 mod household_server;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
@@ -48,9 +48,13 @@ fn check_no_call_twice(server: &ScriptedServer) {
 fn a_collection_is_played_billed_and_classified() {
     let household = Household::new();
     let billed = household.billed();
-    let server = ScriptedServer::start(move |asked| match asked.number % 17 {
-        4 => Reply::too_many_requests("0"),
-        _ => household.answer(asked),
+    // No call is refused twice: it has two attempts, and its second may be any number.
+    let refused: Mutex<HashSet<String>> = Mutex::default();
+    let server = ScriptedServer::start(move |asked| {
+        if asked.number % 17 == 4 && refused.lock().unwrap().insert(asked.body.clone()) {
+            return Reply::too_many_requests("0");
+        }
+        household.answer(asked)
     })
     .unwrap();
     let experiment = Experiment::new();
@@ -138,18 +142,20 @@ fn a_collection_that_is_killed_goes_on_without_paying_twice() {
     is_silent.recv_timeout(Duration::from_mins(1)).unwrap();
     child.kill().unwrap();
     child.wait().unwrap();
-    let journal = experiment.path("simulate.partial/calls.jsonl");
-    let n_kept = std::fs::read_to_string(&journal).unwrap().matches("\"answered\"").count();
+    let journal = std::fs::read_to_string(experiment.path("simulate.partial/calls.jsonl")).unwrap();
+    let [n_kept, n_reserved] = ["answered", "reserved"].map(|entry| journal.matches(&format!("\"{entry}\"")).count());
     assert!((140..=150).contains(&n_kept), "{n_kept}");
+    assert!((1..=8).contains(&(n_reserved - n_kept)), "{n_reserved} attempts, {n_kept} answers");
 
     goes_on.store(true, Ordering::SeqCst);
     let (code, told) = experiment.simulate();
     assert_eq!(code, 0, "{told}");
     assert!(told.contains("what an earlier attempt paid for is used"), "{told}");
-    // Whoever was answered before the end has it in the journal, but for answers that were on the wire at the kill.
+    // Whoever was answered before the end has it in the journal, but for calls that were on the wire at the kill: the server may have
+    // answered those to nobody, even after the kill, and they are asked again.
     let n_answered = server.seen().iter().filter(|seen| seen.was_handed_over).count();
     let n_steps = steps(&experiment).len();
-    assert!(n_answered - n_steps <= 150 - n_kept, "{n_answered} answers for {n_steps} steps");
+    assert!(n_answered - n_steps <= n_reserved - n_kept, "{n_answered} answers for {n_steps} steps");
     assert_eq!(played(&experiment), played(&reference));
 }
 
