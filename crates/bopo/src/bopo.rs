@@ -259,7 +259,7 @@ impl<'a> Bopo<'a> {
         let mut loss = (surrogate - (entropy * self.config.entropy_weight)?)?;
         if self.spec.shape.early_stop {
             let worth = gather(&experience.worth, rows, self.device)?;
-            loss = (loss + giving_up_loss(&logits, &allowed, &worth)?)?;
+            loss = (loss + giving_up_loss(&logits, &allowed, &worth, self.config.caution)?)?;
         }
         if let Some(reference) = &self.reference_policy {
             let ref_log_probs =

@@ -80,6 +80,9 @@ pub struct BopoConfig {
     pub clip_epsilon: f64,
     /// Weight of the entropy bonus.
     pub entropy_weight: f64,
+    /// Giving up has to save so many times what going on would have gained. A router that is not sure plays on: it learns from
+    /// episodes with its own chance in them, and plays better than those once it takes the best model every time.
+    pub caution: f32,
     /// Weight of the divergence from the SFT policy.
     pub kl_weight: f64,
     /// Weight of the critic's loss.
@@ -114,6 +117,7 @@ impl Default for BopoConfig {
             max_grad_norm: 0.5,
             clip_epsilon: 0.2,
             entropy_weight: 0.005,
+            caution: 2.0,
             kl_weight: 0.0,
             value_weight: 0.5,
             gae_lambda: 0.95,
@@ -180,7 +184,7 @@ impl TrainConfig {
         let bopo = &self.bopo;
         let conditions = &bopo.conditions;
         let shares = conditions.large_calls_share + conditions.usd_share;
-        let rules: [(bool, &'static str, String, &'static str); 18] = [
+        let rules: [(bool, &'static str, String, &'static str); 19] = [
             (self.n_hidden > 0, "n_hidden", self.n_hidden.to_string(), "1 or more"),
             (self.save_every > 0, "save_every", self.save_every.to_string(), "1 or more"),
             (self.sft.minibatch_size > 0, "sft.minibatch_size", self.sft.minibatch_size.to_string(), "1 or more"),
@@ -203,6 +207,7 @@ impl TrainConfig {
                 self.q_learning.learning_rate.to_string(),
                 "a number above 0",
             ),
+            (is_positive(f64::from(bopo.caution)), "bopo.caution", bopo.caution.to_string(), "a number above 0"),
             (bopo.group_size > 0, "bopo.group_size", bopo.group_size.to_string(), "1 or more"),
             (is_positive(bopo.learning_rate), "bopo.learning_rate", bopo.learning_rate.to_string(), "a number above 0"),
             (

@@ -44,10 +44,11 @@ pub(crate) fn model_logits(logits: &Tensor, n_models: usize) -> Result<Tensor> {
     logits.narrow(D::Minus1, 0, n_models)
 }
 
-/// Weighted logistic loss of the odds of giving up, `mean(|w| softplus(sign(w) u))` with `u = z_stop - ln(sum(e^z))` over the
-/// models that are allowed. At its minimum `e^u` is `E[max(-w, 0)] / E[max(w, 0)]`, so giving up is the more probable exactly
-/// where going on is worth less than nothing on average. Its gradient does not vanish with the probability of giving up, and it
-/// moves the logit to give up alone: which model answers is none of its business.
+/// Weighted logistic loss of the odds of giving up, `mean(g(w) softplus(sign(w) u))` with `u = z_stop - ln(sum(e^z))` over the
+/// models that are allowed, and `g(w)` the worth of going on as it counts: `caution w` above 0, `-w` below. At its minimum `e^u` is
+/// `E[max(-w, 0)] / (caution E[max(w, 0)])`, so giving up is the more probable exactly where going on loses `caution` times what it
+/// gains on average. Its gradient does not vanish with the probability of giving up, and it moves the logit to give up alone: which
+/// model answers is none of its business.
 ///
 /// # Shapes
 /// `logits`: `[batch, n_models + 1]`, the last to give up. `allowed` (1 or 0): `[batch, n_models]`. `worth`: `[batch]`. Returns a
@@ -55,11 +56,12 @@ pub(crate) fn model_logits(logits: &Tensor, n_models: usize) -> Result<Tensor> {
 ///
 /// # Errors
 /// When the shapes do not fit.
-pub(crate) fn giving_up_loss(logits: &Tensor, allowed: &Tensor, worth: &Tensor) -> Result<Tensor> {
+pub(crate) fn giving_up_loss(logits: &Tensor, allowed: &Tensor, worth: &Tensor, caution: f32) -> Result<Tensor> {
     let n_models = allowed.dim(D::Minus1)?;
     let models = masked_logits(&model_logits(logits, n_models)?, allowed)?.log_sum_exp(D::Minus1)?.detach();
     let odds = (logits.narrow(1, n_models, 1)?.squeeze(1)? - models)?;
-    (worth.abs()? * softplus(&(odds * worth.sign()?)?)?)?.mean_all()
+    let weight = ((worth.relu()? * f64::from(caution))? + worth.neg()?.relu()?)?;
+    (weight * softplus(&(odds * worth.sign()?)?)?)?.mean_all()
 }
 
 /// `ln(1 + e^x)`, without overflow.
@@ -89,7 +91,7 @@ mod tests {
     fn gradient(logits: &[f32; 3], worth: f32) -> Vec<f32> {
         let logits = Var::from_tensor(&Tensor::new(&[*logits], &Device::Cpu).unwrap()).unwrap();
         let worth = Tensor::new(&[worth], &Device::Cpu).unwrap();
-        let loss = giving_up_loss(logits.as_tensor(), &first_model_only(1), &worth).unwrap();
+        let loss = giving_up_loss(logits.as_tensor(), &first_model_only(1), &worth, 1.0).unwrap();
         loss.backward().unwrap().get(logits.as_tensor()).unwrap().to_vec2::<f32>().unwrap().concat()
     }
 
@@ -114,13 +116,16 @@ mod tests {
     }
 
     #[test]
-    fn the_loss_is_least_where_the_odds_are_those_of_losing_to_gaining() {
-        let loss = |odds: f32| {
+    fn the_loss_is_least_where_the_odds_are_those_of_losing_to_gaining_which_counts_for_more_by_caution() {
+        let loss = |odds: f32, caution: f32| {
             let logits = Tensor::new(&[[0.0_f32, 9.0, odds]; 3], &Device::Cpu).unwrap();
             let worth = Tensor::new(&[0.6_f32, -0.1, -0.2], &Device::Cpu).unwrap();
-            giving_up_loss(&logits, &first_model_only(3), &worth).unwrap().to_scalar::<f32>().unwrap()
+            giving_up_loss(&logits, &first_model_only(3), &worth, caution).unwrap().to_scalar::<f32>().unwrap()
         };
-        let best = 0.5_f32.ln();
-        assert!(loss(best) < loss(best + 0.1) && loss(best) < loss(best - 0.1));
+        for caution in [1.0_f32, 2.0] {
+            let best = (0.5 / caution).ln();
+            let at = |odds: f32| loss(odds, caution);
+            assert!(at(best) < at(best + 0.1) && at(best) < at(best - 0.1), "caution {caution}");
+        }
     }
 }

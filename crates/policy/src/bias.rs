@@ -79,7 +79,8 @@ impl CustomOp2 for AddBias {
                 let mut gradient = Vec::with_capacity(grad.len());
                 for (values, grads) in product.chunks_exact(bias.len()).zip(grad.chunks_exact(bias.len())) {
                     let lets_through = values.iter().zip(bias).map(|(value, bias)| value + bias >= 0.0);
-                    gradient.extend(grads.iter().zip(lets_through).map(|(&grad, passes)| if passes { grad } else { 0.0 }));
+                    gradient
+                        .extend(grads.iter().zip(lets_through).map(|(&grad, passes)| if passes { grad } else { 0.0 }));
                 }
                 Tensor::from_vec(gradient, passed[0].1.shape(), &Device::Cpu)?
             }
@@ -128,7 +129,8 @@ mod tests {
             let (product, bias) = (Var::from_tensor(&product).unwrap(), Var::from_tensor(&bias).unwrap());
             let sums = sum(product.as_tensor(), bias.as_tensor()).unwrap();
             let gradients = sums.sqr().unwrap().sum_all().unwrap().backward().unwrap();
-            let of = |var: &Var| gradients.get(var.as_tensor()).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap();
+            let of =
+                |var: &Var| gradients.get(var.as_tensor()).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap();
             (sums.to_vec2::<f32>().unwrap(), of(&product), of(&bias))
         };
         assert_eq!(results(&|product, bias| add_bias(product, bias, activation)), results(&plain));

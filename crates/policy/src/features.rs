@@ -234,7 +234,8 @@ impl RouterFeatures {
         out.extend_from_slice(&[
             indicator(lambda > 0.0),
             lambda.min(2.0),
-            if lambda > 0.0 { ((lambda / 0.05).ln() / 3.2).clamp(-1.0, 1.5) } else { 0.0 },
+            // Free cost is the end of the scale, not a place in its middle.
+            if lambda > 0.0 { ((lambda / 0.05).ln() / 3.2).clamp(-1.0, 1.5) } else { -1.0 },
             (self.spent.get() as f32 / scale).min(2.0),
         ]);
         match context.budget.large_calls {

@@ -19,8 +19,7 @@ pub struct NetworkShape {
     pub n_hidden: usize,
     /// Models in the pool: one logit each.
     pub n_models: usize,
-    /// Whether there is one more logit: to give the task up. Checkpoints from before there was one do not say.
-    #[serde(default)]
+    /// Whether there is one more logit: to give the task up.
     pub early_stop: bool,
 }
 
