@@ -138,7 +138,7 @@ mod tests {
 
     #[test]
     fn sums_and_gradients_are_those_of_candle_to_the_bit() {
-        check_against_candle(Activation::None, |product, bias| product.broadcast_add(bias));
+        check_against_candle(Activation::None, Tensor::broadcast_add);
         check_against_candle(Activation::Relu, |product, bias| product.broadcast_add(bias)?.relu());
     }
 
