@@ -56,7 +56,11 @@ impl Slot {
     /// builds made is made again.
     #[must_use]
     pub const fn stage_version(self) -> u32 {
-        1
+        match self {
+            // 2: caution in giving up, and free cost at the low end of its feature.
+            Self::Optimize => 2,
+            Self::Simulate | Self::Classify | Self::Synthesize | Self::Evaluate | Self::Report => 1,
+        }
     }
 
     /// What the slot reads.
