@@ -366,9 +366,10 @@ fn a_missing_or_truncated_input_is_named() {
 fn a_checkpoint_of_another_feature_version_is_refused() {
     let dir = copy_of_shared_run(&["optimize", "classify"]);
     let path = dir.path().join("optimize/checkpoint/bopo/seed-1/policy.json");
-    let policy = fs::read_to_string(&path).unwrap();
-    assert!(policy.contains("\"feature_version\": 1,"), "{policy}");
-    fs::write(&path, policy.replace("\"feature_version\": 1,", "\"feature_version\": 999,")).unwrap();
+    let mut policy = read_json(&path);
+    assert!(policy["feature_version"].is_u64(), "{policy}");
+    policy["feature_version"] = 999.into();
+    fs::write(&path, policy.to_string()).unwrap();
     let (checkpoint, labels) =
         (dir.path().join("optimize/checkpoint"), dir.path().join("classify/boundary_labels.parquet"));
     let args = ["evaluate", "--checkpoint", checkpoint.to_str().unwrap(), "--labels", labels.to_str().unwrap()];

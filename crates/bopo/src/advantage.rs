@@ -33,20 +33,24 @@ pub fn grpo_advantage(rewards: &[f32]) -> Vec<f32> {
 }
 
 /// Generalized advantage estimation (Schulman et al., arXiv 1506.02438) without discount, for an episode that ends after
-/// its last step.
+/// its last step. Where `is_cut`, the step and what follows it count for nothing before it, as if the episode had ended there.
 ///
 /// # Shapes
-/// `rewards` and `values`: one per step. Returns the advantages and the returns that the critic should learn, one per step.
+/// `rewards`, `values` and `is_cut`: one per step. Returns the advantages and the returns that the critic should learn, one per step.
 #[must_use]
-pub fn generalized_advantages(rewards: &[f32], values: &[f32], gae_lambda: f32) -> (Vec<f32>, Vec<f32>) {
+pub fn generalized_advantages(
+    rewards: &[f32],
+    values: &[f32],
+    is_cut: &[bool],
+    gae_lambda: f32,
+) -> (Vec<f32>, Vec<f32>) {
     let mut advantages = vec![0.0; rewards.len()];
     let mut next_value = 0.0;
     let mut next_advantage = 0.0;
     for step in (0..rewards.len()).rev() {
         let surprise = rewards[step] + next_value - values[step];
-        next_advantage = surprise + gae_lambda * next_advantage;
-        next_value = values[step];
-        advantages[step] = next_advantage;
+        advantages[step] = surprise + gae_lambda * next_advantage;
+        (next_value, next_advantage) = if is_cut[step] { (0.0, 0.0) } else { (values[step], advantages[step]) };
     }
     let returns = advantages.iter().zip(values).map(|(advantage, value)| advantage + value).collect();
     (advantages, returns)
@@ -84,20 +88,28 @@ mod tests {
 
     #[test]
     fn gae_with_weight_one_is_the_return_less_the_value() {
-        let (advantages, returns) = generalized_advantages(&[-0.1, -0.1, 0.9], &[0.5, 0.6, 0.8], 1.0);
+        let (advantages, returns) = generalized_advantages(&[-0.1, -0.1, 0.9], &[0.5, 0.6, 0.8], &[false; 3], 1.0);
         check(&returns, &[0.7, 0.8, 0.9]);
         check(&advantages, &[0.2, 0.2, 0.1]);
     }
 
     #[test]
     fn gae_with_weight_zero_looks_one_step_ahead() {
-        let (advantages, _) = generalized_advantages(&[-0.1, 1.0], &[0.5, 0.6], 0.0);
+        let (advantages, _) = generalized_advantages(&[-0.1, 1.0], &[0.5, 0.6], &[false; 2], 0.0);
         check(&advantages, &[0.0, 0.4]);
     }
 
     #[test]
+    fn nothing_from_a_cut_on_counts_before_it() {
+        let (advantages, returns) =
+            generalized_advantages(&[-0.1, -0.1, 0.9], &[0.5, 0.6, 0.8], &[false, true, false], 1.0);
+        check(&returns, &[-0.1, 0.8, 0.9]);
+        check(&advantages, &[-0.6, 0.2, 0.1]);
+    }
+
+    #[test]
     fn gae_discounts_later_surprises() {
-        let (advantages, _) = generalized_advantages(&[0.0, 1.0], &[0.5, 0.5], 0.95);
+        let (advantages, _) = generalized_advantages(&[0.0, 1.0], &[0.5, 0.5], &[false; 2], 0.95);
         check(&advantages, &[0.475, 0.5]);
     }
 }

@@ -30,10 +30,6 @@ use crate::train::TrainingInputs;
 /// A loss beyond this is an explosion, not a lesson.
 const LARGEST_LOSS: f32 = 1e4;
 
-/// Every so many episodes are played to their end by a policy that may give up. Where it always does, nothing else could show it
-/// that going on has come to pay.
-const PERSEVERING: usize = 4;
-
 /// A training under way.
 pub(crate) struct Bopo<'a> {
     inputs: &'a TrainingInputs<'a>,
@@ -149,7 +145,6 @@ impl<'a> Bopo<'a> {
                     point,
                     seed: derive_seed(seed, episode as u64),
                     is_conditioned: self.guidance.is_conditioned,
-                    may_give_up: self.spec.shape.early_stop && !episode.is_multiple_of(PERSEVERING),
                 });
             }
         }
@@ -172,7 +167,7 @@ impl<'a> Bopo<'a> {
             success_rate: mean(&|trajectory| f32::from(u8::from(trajectory.is_success))),
             mean_cost_norm: mean(&|trajectory| cost_in_spreads(trajectory.total_cost(), &self.guidance.costs)),
             large_share: n_large as f32 / actions().count().max(1) as f32,
-            given_up_share: mean(&|trajectory| f32::from(u8::from(trajectory.is_given_up))),
+            given_up_share: mean(&|trajectory| f32::from(u8::from(trajectory.would_give_up.contains(&true)))),
             explained_variance: experience.explained_variance,
             lambda_mean: mean(&|trajectory| trajectory.spec.point.lambda),
             ..IterationMetrics::default()

@@ -13,7 +13,7 @@ use tollgate_policy::{Choice, DecisionNetwork, FeatureConfig, LearnedPolicy};
 use tollgate_rollout::{
     Arena, Decision, PolicyError, RolloutError, RolloutRequest, RoutingContext, RoutingPolicy, Verdict, derive_seed,
 };
-use tollgate_routing::{Ending, EpisodeId, ModelIndex, NanoUsd, Objective, Task};
+use tollgate_routing::{EpisodeId, ModelIndex, NanoUsd, Objective, Task};
 
 use crate::OperatingPoint;
 use crate::batch::StepRows;
@@ -28,8 +28,6 @@ pub(crate) struct RolloutSpec {
     pub(crate) seed: u64,
     /// Whether the policy is shown the operating point.
     pub(crate) is_conditioned: bool,
-    /// Whether it may give up.
-    pub(crate) may_give_up: bool,
 }
 
 /// A played episode, as training needs it.
@@ -41,10 +39,9 @@ pub(crate) struct Trajectory {
     pub(crate) log_probs: Vec<f32>,
     /// `[n_steps]`.
     pub(crate) costs: Vec<NanoUsd>,
-    /// Whether the policy would have given up before each step, had it not been kept from that. `[n_steps]`.
+    /// Whether the policy would have given up before each step; in training it is kept from that. `[n_steps]`.
     pub(crate) would_give_up: Vec<bool>,
     pub(crate) is_success: bool,
-    pub(crate) is_given_up: bool,
     /// What the episode is worth, 0 to 1.
     pub(crate) value: f32,
     /// What came of it where another model acted at a step.
@@ -90,7 +87,9 @@ impl Stage<'_> {
     /// Plays every episode with the network's probabilities. The result depends on the specs alone, not on the threads.
     pub(crate) fn collect(&self, specs: &[RolloutSpec]) -> Result<Vec<Trajectory>, RolloutError> {
         let new_recorder = || {
-            let policy = LearnedPolicy::new("in-training", self.network.clone(), self.features, Choice::Sample);
+            let mut policy = LearnedPolicy::new("in-training", self.network.clone(), self.features, Choice::Sample);
+            // Where it always gave up, nothing could show it that going on has come to pay.
+            policy.set_may_give_up(false);
             Recorder::new(policy, self.features)
         };
         specs.par_iter().map_init(new_recorder, |recorder, spec| self.play_with_forks(spec, recorder)).collect()
@@ -115,7 +114,6 @@ impl Stage<'_> {
 
     fn play(&self, spec: &RolloutSpec, recorder: &mut Recorder) -> Result<Trajectory, RolloutError> {
         recorder.is_blind = !spec.is_conditioned;
-        recorder.policy.set_may_give_up(spec.may_give_up);
         let request = RolloutRequest {
             episode_id: EpisodeId::new("training"),
             policy_id: Arc::from("in-training"),
@@ -132,7 +130,6 @@ impl Stage<'_> {
             costs: episode.steps.iter().map(|step| step.turn.cost).collect(),
             would_give_up: std::mem::take(&mut recorder.would_give_up),
             is_success: episode.is_success,
-            is_given_up: episode.ending == Ending::GaveUp,
             value: self.objective.value(episode.is_success, episode.score),
             forks: Vec::new(),
         })

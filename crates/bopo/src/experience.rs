@@ -205,9 +205,12 @@ impl Assessor<'_> {
                 *last = outcome_reward(trajectory.value, label.difficulty, &self.config.bonus);
             }
             let costs: Vec<f32> = trajectory.costs.iter().map(|&cost| cost_in_spreads(cost, &unit)).collect();
+            // What comes after the router would have given up is none of its doing before that.
+            let is_cut = &trajectory.would_give_up;
             let (success_advantages, success_returns) =
-                generalized_advantages(&rewards, &success_values, self.config.gae_lambda);
-            let (cost_advantages, cost_returns) = generalized_advantages(&costs, &cost_values, self.config.gae_lambda);
+                generalized_advantages(&rewards, &success_values, is_cut, self.config.gae_lambda);
+            let (cost_advantages, cost_returns) =
+                generalized_advantages(&costs, &cost_values, is_cut, self.config.gae_lambda);
             let whole = (self.config.advantage == Advantage::WholeTrajectory).then(|| {
                 rewards.iter().sum::<f32>()
                     - lambda * costs.iter().sum::<f32>()

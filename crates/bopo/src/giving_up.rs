@@ -16,8 +16,7 @@ use candle_core::{D, Result, Tensor};
 use crate::loss::masked_logits;
 
 /// What going on was worth from each call of an episode: its outcome less `lambda` times the cost to go, up to where the policy would
-/// have given up. So an episode that was kept from giving up shows what going on now is worth, and is not charged for going on
-/// for ever.
+/// have given up: training plays every episode to its end, and what is never reached does not count.
 ///
 /// # Shapes
 /// `costs` and `would_give_up`: one per call, the latter before it. Returns one per call.

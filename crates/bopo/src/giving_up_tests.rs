@@ -47,13 +47,7 @@ fn play() -> Played {
     }
     let point = OperatingPoint { lambda: LAMBDA, budget: Budget::Unlimited };
     let specs: Vec<RolloutSpec> = (0..64)
-        .map(|episode| RolloutSpec {
-            task_idx: episode % 8,
-            point,
-            seed: episode as u64,
-            is_conditioned: true,
-            may_give_up: episode % 4 != 0,
-        })
+        .map(|episode| RolloutSpec { task_idx: episode % 8, point, seed: episode as u64, is_conditioned: true })
         .collect();
     let frozen = Arc::new(network.freeze().unwrap());
     let stage =
@@ -85,43 +79,35 @@ fn weighted(cost: NanoUsd) -> f32 {
 }
 
 #[test]
-fn an_episode_that_was_given_up_has_the_calls_before_it() {
+fn training_plays_on_where_the_policy_would_have_given_up() {
     let played = play();
-    let n_given_up = played.trajectories.iter().filter(|trajectory| trajectory.is_given_up).count();
-    assert!((8..56).contains(&n_given_up), "{n_given_up}");
+    let would_give_up = |trajectory: &&Trajectory| trajectory.would_give_up.contains(&true);
+    let n_would = played.trajectories.iter().filter(would_give_up).count();
+    assert!((8..=64).contains(&n_would), "{n_would}");
+    assert!(played.trajectories.iter().filter(would_give_up).any(|trajectory| trajectory.is_success));
     for trajectory in &played.trajectories {
         let n_steps = trajectory.steps.len();
         assert_eq!([trajectory.log_probs.len(), trajectory.costs.len(), trajectory.would_give_up.len()], [n_steps; 3]);
         // Of two models that are about as probable, given that one is called.
         assert!(trajectory.log_probs.iter().all(|log_prob| (log_prob - 0.5_f32.ln()).abs() < 0.1));
-        let was_kept_from_it = trajectory.would_give_up.contains(&true);
-        assert!(!was_kept_from_it || !trajectory.spec.may_give_up);
-        assert!(!trajectory.is_given_up || (trajectory.spec.may_give_up && !trajectory.is_success));
     }
 }
 
 #[test]
-fn an_episode_that_was_given_up_is_worth_no_outcome_less_what_it_had_cost() {
+fn going_on_is_worth_what_came_of_it_up_to_where_the_policy_would_have_given_up() {
     let played = play();
     let experience = assess(&played, &BopoConfig { gae_lambda: 1.0, ..BopoConfig::default() });
     let mut row = 0;
     for trajectory in &played.trajectories {
         let outcome = f32::from(u8::from(trajectory.is_success));
-        let mut to_go = trajectory.total_cost();
-        for &cost in &trajectory.costs {
-            let expected = outcome - weighted(to_go);
-            let is_near = |found: f32| (found - expected).abs() < 1e-4;
-            assert!(
-                is_near(experience.advantages[row]),
-                "{} at {row}, expected {expected}",
-                experience.advantages[row]
-            );
-            assert!(
-                is_near(experience.worth[row]) || !trajectory.spec.may_give_up,
-                "{} at {row}",
-                experience.worth[row]
-            );
-            to_go = to_go - cost;
+        let n_steps = trajectory.costs.len();
+        for step_idx in 0..n_steps {
+            let end = (step_idx + 1..n_steps).find(|&later| trajectory.would_give_up[later]);
+            let cost = trajectory.costs[step_idx..end.unwrap_or(n_steps)].iter().copied().sum();
+            let expected = if end.is_some() { 0.0 } else { outcome } - weighted(cost);
+            for found in [experience.advantages[row], experience.worth[row]] {
+                assert!((found - expected).abs() < 1e-4, "{found} at {row}, expected {expected}");
+            }
             row += 1;
         }
     }
@@ -130,7 +116,7 @@ fn an_episode_that_was_given_up_is_worth_no_outcome_less_what_it_had_cost() {
 }
 
 #[test]
-fn in_a_group_an_episode_given_up_before_its_first_step_takes_part_with_no_row() {
+fn a_group_s_steps_have_a_worth_each() {
     let played = play();
     let config = BopoConfig { advantage: Advantage::Union, group_size: 8, ..BopoConfig::default() };
     let experience = assess(&played, &config);

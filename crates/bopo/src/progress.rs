@@ -25,7 +25,7 @@ pub struct IterationMetrics {
     pub mean_cost_norm: f32,
     /// Share of steps that the large model answered.
     pub large_share: f32,
-    /// Share of episodes that the policy gave up.
+    /// Share of episodes that the policy would have given up; in training it plays on.
     pub given_up_share: f32,
     /// The clipped surrogate loss.
     pub policy_loss: f32,

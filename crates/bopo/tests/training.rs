@@ -155,8 +155,7 @@ fn a_router_learns_to_give_up_what_no_model_solves_and_not_what_one_does() {
     let arena = SkillChainArena::new().unwrap();
     let solvable = given_up(&arena);
     let hopeless = given_up(&Hopeless(arena));
-    // A quarter of the episodes goes on whatever the policy says.
-    assert!(hopeless[0] < 0.3 && hopeless[15..].iter().all(|&share| share > 0.7), "{hopeless:?}");
+    assert!(hopeless[0] < 0.3 && hopeless[15..].iter().all(|&share| share > 0.9), "{hopeless:?}");
     // A sixth of these tasks is impossible, and after so little training and under caps more of them look so.
     assert!(solvable[15..].iter().sum::<f32>() / 5.0 < 0.5, "{solvable:?}");
 }

@@ -19,7 +19,7 @@ columns! {
     SUCCESS_RATE = "success_rate", Float32, nullable, "0 to 1", "Share of the iteration's episodes that solved their task.";
     MEAN_COST_NORM = "mean_cost_norm", Float32, nullable, "", "Mean cost, where 0 is the cheaper and 1 the dearer boundary policy's on the same task.";
     LARGE_SHARE = "large_share", Float32, nullable, "0 to 1", "Share of the iteration's steps that the large model answered.";
-    GIVEN_UP_SHARE = "given_up_share", Float32, nullable, "0 to 1", "Share of the iteration's episodes that the policy gave up.";
+    GIVEN_UP_SHARE = "given_up_share", Float32, nullable, "0 to 1", "Share of the iteration's episodes that the policy would have given up.";
     POLICY_LOSS = "policy_loss", Float32, nullable, "", "The clipped surrogate loss; the cross-entropy in the warm start.";
     VALUE_LOSS = "value_loss", Float32, nullable, "", "Squared error of the critic.";
     ENTROPY = "entropy", Float32, nullable, "nats", "Mean entropy of the policy.";
@@ -85,7 +85,7 @@ metrics! {
     success_rate: SUCCESS_RATE, "Share of solved episodes.";
     mean_cost_norm: MEAN_COST_NORM, "Mean cost between the boundary policies'.";
     large_share: LARGE_SHARE, "Share of steps answered by the large model.";
-    given_up_share: GIVEN_UP_SHARE, "Share of episodes given up.";
+    given_up_share: GIVEN_UP_SHARE, "Share of episodes that the policy would have given up.";
     policy_loss: POLICY_LOSS, "Clipped surrogate loss, or cross-entropy.";
     value_loss: VALUE_LOSS, "Squared error of the critic.";
     entropy: ENTROPY, "Entropy of the policy. Nats.";
