@@ -13,6 +13,7 @@
 
 use candle_core::{D, Result, Tensor};
 
+use crate::advantage::generalized_advantages;
 use crate::loss::masked_logits;
 
 /// What going on was worth from each call of an episode: its outcome less `lambda` times the cost to go, up to where the policy would
@@ -21,15 +22,12 @@ use crate::loss::masked_logits;
 /// # Shapes
 /// `costs` and `would_give_up`: one per call, the latter before it. Returns one per call.
 pub(crate) fn worth_of_going_on(outcome: f32, costs: &[f32], lambda: f32, would_give_up: &[bool]) -> Vec<f32> {
-    let mut to_come = outcome;
-    let mut worth: Vec<f32> = Vec::with_capacity(costs.len());
-    for (cost, would_give_up) in costs.iter().zip(would_give_up).rev() {
-        let from_here = to_come - lambda * cost;
-        worth.push(from_here);
-        to_come = if *would_give_up { 0.0 } else { from_here };
+    let mut rewards: Vec<f32> = costs.iter().map(|cost| -lambda * cost).collect();
+    if let Some(last) = rewards.last_mut() {
+        *last += outcome;
     }
-    worth.reverse();
-    worth
+    // Against a critic that expects nothing, and with every later surprise counted in full, the advantage is the return.
+    generalized_advantages(&rewards, &vec![0.0; rewards.len()], would_give_up, 1.0).0
 }
 
 /// The logits of the models, without the one to give up.

@@ -1,6 +1,8 @@
 //! A layer's bias, and the rectifier after it.
 
-use candle_core::{CpuStorage, CustomOp2, Device, Layout, Result, Shape, Storage, Tensor, bail};
+use candle_core::{CpuStorage, CustomOp2, Device, Layout, Result, Shape, Tensor, bail};
+
+use crate::memory::{contiguous, on_cpu};
 
 /// What follows the bias.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,44 +73,37 @@ impl CustomOp2 for AddBias {
         grad: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>)> {
         let of_product = match self.activation {
-            Activation::Relu => {
-                let passed = [product, bias, grad].map(Tensor::storage_and_layout);
-                let [product, bias, grad] = [&passed[0], &passed[1], &passed[2]]
-                    .map(|(storage, layout)| on_cpu(storage).and_then(|storage| contiguous(storage, layout)));
-                let (product, bias, grad) = (product?, bias?, grad?);
-                let mut gradient = Vec::with_capacity(grad.len());
-                for (values, grads) in product.chunks_exact(bias.len()).zip(grad.chunks_exact(bias.len())) {
-                    let lets_through = values.iter().zip(bias).map(|(value, bias)| value + bias >= 0.0);
-                    gradient
-                        .extend(grads.iter().zip(lets_through).map(|(&grad, passes)| if passes { grad } else { 0.0 }));
-                }
-                Tensor::from_vec(gradient, passed[0].1.shape(), &Device::Cpu)?
-            }
+            Activation::Relu => through_rectifier(product, bias, grad)?,
             Activation::None => grad.clone(),
         };
-        let of_bias = {
-            let (storage, layout) = of_product.storage_and_layout();
-            let grad = contiguous(on_cpu(&storage)?, layout)?;
-            let mut total = vec![0.0_f32; bias.elem_count()];
-            for row in grad.chunks_exact(total.len()) {
-                total.iter_mut().zip(row).for_each(|(total, grad)| *total += grad);
-            }
-            Tensor::from_vec(total, bias.shape(), &Device::Cpu)?
-        };
+        let of_bias = sum_of_rows(&of_product, bias.shape())?;
         Ok((Some(of_product), Some(of_bias)))
     }
 }
 
-fn on_cpu(storage: &Storage) -> Result<&CpuStorage> {
-    match storage {
-        Storage::Cpu(storage) => Ok(storage),
-        _ => bail!("the values have to be in the memory of the CPU"),
+/// What the rectifier lets through of the gradient `grad`: as Candle has it, also at 0.
+fn through_rectifier(product: &Tensor, bias: &Tensor, grad: &Tensor) -> Result<Tensor> {
+    let (products, product_layout) = product.storage_and_layout();
+    let (biases, bias_layout) = bias.storage_and_layout();
+    let (grads, grad_layout) = grad.storage_and_layout();
+    let (products, biases) =
+        (contiguous(on_cpu(&products)?, product_layout)?, contiguous(on_cpu(&biases)?, bias_layout)?);
+    let grads = contiguous(on_cpu(&grads)?, grad_layout)?;
+    let mut passed = Vec::with_capacity(grads.len());
+    for (values, grads) in products.chunks_exact(biases.len()).zip(grads.chunks_exact(biases.len())) {
+        let sums = values.iter().zip(biases).map(|(value, bias)| value + bias);
+        passed.extend(grads.iter().zip(sums).map(|(&grad, sum)| if sum >= 0.0 { grad } else { 0.0 }));
     }
+    Tensor::from_vec(passed, product_layout.shape(), &Device::Cpu)
 }
 
-fn contiguous<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [f32]> {
-    let Some((start, end)) = layout.contiguous_offsets() else { bail!("the values have to lie side by side") };
-    Ok(&storage.as_slice::<f32>()?[start..end])
+fn sum_of_rows(rows: &Tensor, shape: &Shape) -> Result<Tensor> {
+    let (values, layout) = rows.storage_and_layout();
+    let mut sums = vec![0.0_f32; shape.elem_count()];
+    for row in contiguous(on_cpu(&values)?, layout)?.chunks_exact(sums.len()) {
+        sums.iter_mut().zip(row).for_each(|(sum, value)| *sum += value);
+    }
+    Tensor::from_vec(sums, shape, &Device::Cpu)
 }
 
 #[cfg(test)]

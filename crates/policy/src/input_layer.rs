@@ -1,6 +1,8 @@
 //! The product of the first layer, whose input nobody differentiates.
 
-use candle_core::{CpuStorage, CustomOp1, Device, Layout, Result, Shape, Storage, Tensor, bail};
+use candle_core::{CpuStorage, CustomOp1, Device, Layout, Result, Shape, Tensor};
+
+use crate::memory::{contiguous, on_cpu};
 
 /// `features W^T`, differentiable in `W` alone.
 ///
@@ -29,14 +31,10 @@ impl CustomOp1 for ProductWith {
     }
 
     fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        let Some((start, end)) = layout.contiguous_offsets() else { bail!("the weights have to lie side by side") };
-        let weight = Tensor::from_slice(&storage.as_slice::<f32>()?[start..end], layout.shape(), &Device::Cpu)?;
+        let weight = Tensor::from_slice(contiguous(storage, layout)?, layout.shape(), &Device::Cpu)?;
         let product = self.features.matmul(&weight.t()?)?;
         let (values, _) = product.storage_and_layout();
-        match &*values {
-            Storage::Cpu(values) => Ok((values.clone(), product.shape().clone())),
-            _ => bail!("the features have to be in the memory of the CPU"),
-        }
+        Ok((on_cpu(&values)?.clone(), product.shape().clone()))
     }
 
     fn bwd(&self, _weight: &Tensor, _product: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {

@@ -22,6 +22,7 @@ mod feature_config;
 mod features;
 mod input_layer;
 mod learned;
+mod memory;
 mod network;
 mod text;
 
