@@ -20,7 +20,8 @@ use crate::error::TrainError;
 use crate::experience::{Assessor, Experience, Guidance};
 use crate::giving_up::{giving_up_loss, model_logits};
 use crate::loss::{
-    chosen_log_probs, clipped_surrogate_loss, half_squared_error, masked_log_probs, mean_entropy, mean_kl,
+    approximate_kl, chosen_log_probs, clipped_surrogate_loss, half_squared_error, masked_log_probs, mean_entropy,
+    mean_kl,
 };
 use crate::optimizer::AdamW;
 use crate::progress::{IterationMetrics, Progress, load_progress, save_progress};
@@ -239,17 +240,16 @@ impl<'a> Bopo<'a> {
         let chosen = chosen_log_probs(&log_probs, &experience.steps.actions_of(rows, self.device)?)?;
         let old = gather(&experience.old_log_probs, rows, self.device)?;
         let advantages = gather(&experience.advantages, rows, self.device)?;
-        let (surrogate, ratio) = clipped_surrogate_loss(&chosen, &old, &advantages, self.config.clip_epsilon)?;
+        let (surrogate, log_ratio) = clipped_surrogate_loss(&chosen, &old, &advantages, self.config.clip_epsilon)?;
         let entropy = mean_entropy(&log_probs)?;
 
-        let ratios = ratio.to_vec1::<f32>()?;
-        let n = ratios.len() as f32;
+        let log_ratios = log_ratio.to_vec1::<f32>()?;
+        let n = log_ratios.len() as f32;
         let epsilon = self.config.clip_epsilon as f32;
         metrics.policy_loss += surrogate.to_scalar::<f32>()?;
         metrics.entropy += entropy.to_scalar::<f32>()?;
-        metrics.clip_fraction += ratios.iter().filter(|&&ratio| (ratio - 1.0).abs() > epsilon).count() as f32 / n;
-        // The estimator (r - 1) - ln r of Schulman's note "Approximating KL Divergence" (2020).
-        metrics.approx_kl += ratios.iter().map(|&ratio| (ratio - 1.0) - ratio.ln()).sum::<f32>() / n;
+        metrics.clip_fraction += log_ratios.iter().filter(|ratio| ratio.exp_m1().abs() > epsilon).count() as f32 / n;
+        metrics.approx_kl += approximate_kl(&log_ratios);
 
         let mut loss = (surrogate - (entropy * self.config.entropy_weight)?)?;
         if self.spec.shape.early_stop {

@@ -41,8 +41,8 @@ pub use condition::{ConditionConfig, OperatingPoint};
 pub use config::{Advantage, BopoConfig, SftConfig, TrainConfig};
 pub use error::TrainError;
 pub use loss::{
-    chosen_log_probs, clipped_surrogate_loss, half_squared_error, masked_log_probs, masked_logits, mean_entropy,
-    mean_kl, weighted_cross_entropy,
+    approximate_kl, chosen_log_probs, clipped_surrogate_loss, half_squared_error, masked_log_probs, masked_logits,
+    mean_entropy, mean_kl, weighted_cross_entropy,
 };
 pub use progress::{IterationMetrics, clear_progress};
 pub use q_learning::QLearningConfig;

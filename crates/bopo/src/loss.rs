@@ -43,7 +43,7 @@ pub fn chosen_log_probs(log_probs: &Tensor, actions: &Tensor) -> Result<Tensor> 
 /// loss to be minimised: `-mean(min(ratio * A, clip(ratio, 1 - epsilon, 1 + epsilon) * A))`.
 ///
 /// # Shapes
-/// `new_log_probs`, `old_log_probs`, `advantages`: `[batch]`. Returns the scalar loss and the ratios `[batch]`.
+/// `new_log_probs`, `old_log_probs`, `advantages`: `[batch]`. Returns the scalar loss and the logarithms of the ratios `[batch]`.
 ///
 /// # Errors
 /// When the shapes differ.
@@ -53,10 +53,18 @@ pub fn clipped_surrogate_loss(
     advantages: &Tensor,
     epsilon: f64,
 ) -> Result<(Tensor, Tensor)> {
-    let ratio = (new_log_probs - old_log_probs)?.exp()?;
+    let log_ratio = (new_log_probs - old_log_probs)?;
+    let ratio = log_ratio.exp()?;
     let clipped = ratio.clamp(1.0 - epsilon, 1.0 + epsilon)?;
     let surrogate = (&ratio * advantages)?.minimum(&(clipped * advantages)?)?;
-    Ok((surrogate.mean_all()?.neg()?, ratio))
+    Ok((surrogate.mean_all()?.neg()?, log_ratio))
+}
+
+/// Mean estimate `(ratio - 1) - ln ratio` of the divergence from the policy that acted, in nats (Schulman's note "Approximating KL
+/// Divergence", 2020), from the logarithms of the ratios: a ratio itself may be too small for a float.
+#[must_use]
+pub fn approximate_kl(log_ratios: &[f32]) -> f32 {
+    log_ratios.iter().map(|&log_ratio| log_ratio.exp_m1() - log_ratio).sum::<f32>() / log_ratios.len() as f32
 }
 
 /// Mean entropy of the policy, in nats.
@@ -158,6 +166,13 @@ mod tests {
         let reference = Tensor::new(&[[0.25_f32.ln(), 0.75_f32.ln()]], &Device::Cpu).unwrap();
         check(&mean_kl(&log_probs, &log_probs).unwrap(), 0.0);
         check(&mean_kl(&log_probs, &reference).unwrap(), 0.5 * 2.0_f32.ln() + 0.5 * (2.0_f32 / 3.0).ln());
+    }
+
+    #[test]
+    fn approximate_kl_knows_actions_that_have_become_all_but_impossible() {
+        let found = approximate_kl(&[0.0, 1.5_f32.ln(), -200.0]);
+        let expected = (0.0 + (0.5 - 1.5_f32.ln()) + 199.0) / 3.0;
+        assert!((found - expected).abs() < 1e-4, "found {found}, expected {expected}");
     }
 
     #[test]
