@@ -57,6 +57,8 @@ enum Suite {
     Replay,
     /// Where plain GRPO collapses: weight of the cost by share of hard tasks
     Collapse,
+    /// The method less one part
+    Ablations,
     /// What a step's advantage is estimated from
     Credit,
     /// What a trained router loses when prices, models, tasks or words change, and what brings it back
@@ -73,6 +75,7 @@ impl Suite {
             Self::Scienceworld => "scienceworld",
             Self::Replay => "replay",
             Self::Collapse => "collapse",
+            Self::Ablations => "ablations",
             Self::Credit => "credit",
             Self::Robustness => "robustness",
             Self::Specialists => "specialists",
@@ -88,6 +91,7 @@ impl Suite {
             Self::HouseholdThreeModels => "Household with three models",
             Self::Scienceworld => "ScienceWorld",
             Self::Replay => "InterCode SQL, replayed",
+            Self::Ablations => "The method less one part",
             Self::Credit => "What a step's advantage is estimated from",
             // These documents have one heading of their own.
             Self::Collapse | Self::Robustness | Self::Specialists => self.name(),

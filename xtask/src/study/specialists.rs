@@ -9,8 +9,9 @@ use toml::{Table, Value};
 use super::{Study, Suite, set};
 use crate::pipeline::Slot;
 
-/// Where the one policy is compared.
-const SUITES: [Suite; 2] = [Suite::SkillChain, Suite::Household];
+/// Where the one policy is compared, and iterations of every training: fewer than in the suites' own studies, and as many for the one
+/// policy as for each of the others.
+const SUITES: [(Suite, i64); 2] = [(Suite::SkillChain, 600), (Suite::Household, 720)];
 /// Weights of the cost, without a cap.
 const LAMBDAS: [f64; 5] = [0.05, 0.1, 0.3, 0.6, 1.0];
 /// Caps on large calls, under which cost is free.
@@ -43,8 +44,9 @@ pub(super) fn run(study: &Study<'_>) -> Result<ExitCode> {
     let mut runs: Vec<OsString> = Vec::new();
     let points = [TrainedFor::All].into_iter();
     let points = points.chain(LAMBDAS.map(TrainedFor::Lambda)).chain(CAPS.map(TrainedFor::LargeCalls));
-    for suite in SUITES {
-        let settings = suite.settings()?;
+    for (suite, iterations) in SUITES {
+        let mut settings = suite.settings()?;
+        set(&mut settings, &["optimize", "bopo", "iterations"], iterations.into())?;
         for point in points.clone() {
             let name = format!("{}/{}", suite.name(), point.name());
             let config = study.write_config(&name, trained_for(settings.clone(), point)?)?;
