@@ -149,6 +149,8 @@ pub struct TrainConfig {
     pub hidden: HiddenFeatures,
     /// Whether the router may give a task up before any step; [`Variant::may_give_up`] says which variants can.
     pub early_stop: bool,
+    /// Whether BoPO imitates the synthesized examples before it acts; [`Variant::starts_warm`] says which variants always or never do.
+    pub warm_start: bool,
     /// The warm start.
     pub sft: SftConfig,
     /// The optimization.
@@ -167,6 +169,7 @@ impl Default for TrainConfig {
             verb_buckets: 0,
             hidden: HiddenFeatures::default(),
             early_stop: true,
+            warm_start: false,
             sft: SftConfig::default(),
             bopo: BopoConfig::default(),
             q_learning: QLearningConfig::default(),
@@ -271,18 +274,14 @@ impl TrainConfig {
     pub fn for_variant(mut self, variant: Variant) -> Self {
         match variant {
             Variant::Bopo
+            | Variant::BopoWarmStart
             | Variant::Static
             | Variant::BopoNoConditioning
             | Variant::QLearning
             | Variant::BopoNoEarlyStop => {}
             Variant::Sft => self.bopo.iterations = 0,
-            Variant::Grpo => self.bopo.advantage = Advantage::Grpo,
-            Variant::GrpoNoSft => {
-                self.bopo.advantage = Advantage::Grpo;
-                self.sft.epochs = 0;
-            }
+            Variant::Grpo | Variant::GrpoNoSft => self.bopo.advantage = Advantage::Grpo,
             Variant::Ppo => {
-                self.sft.epochs = 0;
                 self.bopo.reference_share = 0.0;
                 self.bopo.bonus.hard = 0.0;
             }
@@ -291,7 +290,6 @@ impl TrainConfig {
                 self.q_learning.conservatism = 0.0;
                 self.q_learning.looks_ahead = false;
             }
-            Variant::BopoNoSynthesis => self.sft.epochs = 0,
             Variant::BopoNoReference => self.bopo.reference_share = 0.0,
             Variant::BopoHardBonus => self.bopo.bonus.hard = HARD_BONUS,
             Variant::BopoNoHistory => self.hidden.history = true,
@@ -304,6 +302,9 @@ impl TrainConfig {
                 self.text_buckets = 0;
                 self.verb_buckets = 0;
             }
+        }
+        if !variant.starts_warm(self.warm_start) {
+            self.sft.epochs = 0;
         }
         self.early_stop &= variant.may_give_up();
         self
@@ -335,6 +336,17 @@ mod tests {
             assert_eq!((may(true, variant), may(false, variant)), (is_ours, false), "{}", variant.as_str());
         }
         assert!(TrainConfig::default().early_stop);
+    }
+
+    #[test]
+    fn the_warm_start_is_a_setting_of_our_method_alone() {
+        let epochs = |warm_start, variant: Variant| {
+            TrainConfig { warm_start, ..TrainConfig::default() }.for_variant(variant).sft.epochs
+        };
+        let published = SftConfig::default().epochs;
+        assert_eq!((epochs(false, Variant::Bopo), epochs(true, Variant::Bopo)), (0, published));
+        assert_eq!((epochs(false, Variant::BopoWarmStart), epochs(false, Variant::Grpo)), (published, published));
+        assert_eq!((epochs(true, Variant::Ppo), epochs(true, Variant::GrpoNoSft)), (0, 0));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Variant {
-    /// The default: SFT warm start, then BoPO.
+    /// The default.
     Bopo,
     /// The SFT warm start alone.
     Sft,
@@ -24,8 +24,8 @@ pub enum Variant {
     StepValue,
     /// A static router: one decision per task, by the expected gain.
     Static,
-    /// BoPO from random weights instead of synthesized examples.
-    BopoNoSynthesis,
+    /// BoPO after the SFT warm start on synthesized examples, as published.
+    BopoWarmStart,
     /// BoPO whose advantage knows no boundary policy.
     BopoNoReference,
     /// BoPO with the published bonus for hard tasks.
@@ -62,7 +62,7 @@ impl Variant {
         Self::FittedQ,
         Self::StepValue,
         Self::Static,
-        Self::BopoNoSynthesis,
+        Self::BopoWarmStart,
         Self::BopoNoReference,
         Self::BopoHardBonus,
         Self::BopoNoConditioning,
@@ -82,7 +82,7 @@ impl Variant {
         Self::Sft,
         Self::Grpo,
         Self::Static,
-        Self::BopoNoSynthesis,
+        Self::BopoWarmStart,
         Self::BopoNoReference,
         Self::BopoNoEarlyStop,
         Self::BopoNoConditioning,
@@ -99,6 +99,16 @@ impl Variant {
     #[must_use]
     pub const fn is_offline(self) -> bool {
         self.is_value_based() || matches!(self, Self::Sft | Self::Static)
+    }
+
+    /// Whether it imitates the synthesized examples first. `warm_start` is what the settings say of our method; rivals are as published.
+    #[must_use]
+    pub const fn starts_warm(self, warm_start: bool) -> bool {
+        match self {
+            Self::Sft | Self::Grpo | Self::BopoWarmStart => true,
+            Self::GrpoNoSft | Self::Ppo => false,
+            _ => warm_start,
+        }
     }
 
     /// Whether it may learn to give up: our method, but for one variant. Rivals choose models and nothing else, as published, and what
@@ -121,7 +131,7 @@ impl Variant {
             Self::FittedQ => "fitted-q",
             Self::StepValue => "step-value",
             Self::Static => "static",
-            Self::BopoNoSynthesis => "bopo-no-synthesis",
+            Self::BopoWarmStart => "bopo-warm-start",
             Self::BopoNoReference => "bopo-no-reference",
             Self::BopoHardBonus => "bopo-hard-bonus",
             Self::BopoNoConditioning => "bopo-no-conditioning",

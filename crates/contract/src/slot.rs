@@ -57,8 +57,9 @@ impl Slot {
     #[must_use]
     pub const fn stage_version(self) -> u32 {
         match self {
-            // 2: caution in giving up, training that plays on, and free cost at the low end of its feature.
-            Self::Optimize => 2,
+            // 2: caution in giving up, training that plays on, and free cost at the low end of its feature. 3: a start from random
+            // weights.
+            Self::Optimize => 3,
             Self::Simulate | Self::Classify | Self::Synthesize | Self::Evaluate | Self::Report => 1,
         }
     }

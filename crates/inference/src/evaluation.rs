@@ -334,8 +334,8 @@ mod tests {
     #[test]
     fn families_are_ids_up_to_their_parameter() {
         assert_eq!(
-            ["random-0.1", "cascade-2-4", "first-k-large", "bopo-no-synthesis"].map(family_of),
-            ["random-mixing", "cascade", "first-k-large", "bopo-no-synthesis"]
+            ["random-0.1", "cascade-2-4", "first-k-large", "bopo-warm-start"].map(family_of),
+            ["random-mixing", "cascade", "first-k-large", "bopo-warm-start"]
         );
     }
 }

@@ -33,7 +33,7 @@ pub(super) fn household() -> ReportInputs {
         frontiers: frontiers(),
         unseen: Some(unseen()),
         taxonomy: Some(taxonomy()),
-        training: ["bopo", "grpo", "bopo-no-synthesis"].into_iter().flat_map(|variant| (0..3).map(move |seed| curve(variant, seed))).collect(),
+        training: ["bopo", "grpo", "bopo-warm-start"].into_iter().flat_map(|variant| (0..3).map(move |seed| curve(variant, seed))).collect(),
         episodes: vec![
             episode(Budget::Usd(NanoUsd::new(19_200_000)), true, 2),
             episode(Budget::LargeCalls(5), false, 2),
@@ -192,7 +192,7 @@ fn policies() -> Vec<PolicySummary> {
     for (lambda, success, cost) in
         [(0.05, 0.835, 0.0221), (0.1, 0.83, 0.0195), (0.3, 0.812, 0.0157), (0.6, 0.76, 0.0118), (1.0, 0.64, 0.0083)]
     {
-        for (family, loss) in [("bopo", 0.0), ("bopo-no-synthesis", 0.01), ("bopo-no-conditioning", 0.06)] {
+        for (family, loss) in [("bopo", 0.0), ("bopo-warm-start", 0.01), ("bopo-no-conditioning", 0.06)] {
             let mut swept = policy(family, family, Budget::Unlimited, success - loss, cost);
             swept.lambda = Some(lambda);
             policies.push(swept);
@@ -215,7 +215,7 @@ fn policies() -> Vec<PolicySummary> {
             ("sft", 0.05),
             ("grpo", 0.15),
             ("random-mixing", 0.12),
-            ("bopo-no-synthesis", 0.01),
+            ("bopo-warm-start", 0.01),
         ] {
             let mut capped = policy(
                 if family == "cascade" { "cascade-2" } else { family },
@@ -240,7 +240,7 @@ fn frontiers() -> Vec<Frontier> {
         ("sft", 0.055),
         ("grpo", 0.17),
         ("first-k-large", 0.07),
-        ("bopo-no-synthesis", 0.008),
+        ("bopo-warm-start", 0.008),
         ("bopo-no-conditioning", 0.04),
     ];
     let main = Frontier { family: "bopo".to_owned(), hull, area: around(0.872, 0.03), main_minus_this: None };

@@ -128,7 +128,7 @@ mod tests {
     #[test]
     fn families_are_named_and_placed() {
         check("bopo", "BoPO", Role::Main);
-        check("bopo-no-synthesis", "without synthesis", Role::Ablation);
+        check("bopo-warm-start", "with warm start", Role::Ablation);
         check("bopo-hard-bonus", "with hard bonus", Role::Ablation);
         check("bopo-no-early-stop", "without early stop", Role::Ablation);
         check("always-large", "always large", Role::Boundary);
