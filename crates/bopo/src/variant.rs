@@ -24,7 +24,7 @@ pub enum Variant {
     StepValue,
     /// A static router: one decision per task, by the expected gain.
     Static,
-    /// BoPO after the SFT warm start on synthesized examples, as published.
+    /// BoPO after the SFT warm start on synthesized examples, as the paper starts it.
     BopoWarmStart,
     /// BoPO whose advantage knows no boundary policy.
     BopoNoReference,
