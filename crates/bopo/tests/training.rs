@@ -163,7 +163,7 @@ fn a_router_learns_to_give_up_what_no_model_solves_and_not_what_one_does() {
 #[test]
 fn weights_do_not_depend_on_the_number_of_threads() {
     let (arena, collected) = (SkillChainArena::new().unwrap(), collect());
-    for variant in [Variant::Bopo, Variant::BopoForked] {
+    for variant in [Variant::Bopo, Variant::BopoWarmStart, Variant::BopoForked] {
         let run = |n_threads| {
             let directory = tempfile::tempdir().unwrap();
             let pool = rayon::ThreadPoolBuilder::new().num_threads(n_threads).build().unwrap();
@@ -204,26 +204,32 @@ impl Arena for Breaking {
     }
 }
 
-#[test]
-fn a_training_that_broke_off_resumes_to_the_same_weights() {
+#[track_caller]
+fn check_resumed(variant: Variant) {
     let collected = collect();
     let undisturbed = tempfile::tempdir().unwrap();
     let expected =
-        train_in(undisturbed.path(), &SkillChainArena::new().unwrap(), &collected, &config(), Variant::Bopo).unwrap();
+        train_in(undisturbed.path(), &SkillChainArena::new().unwrap(), &collected, &config(), variant).unwrap();
 
     let directory = tempfile::tempdir().unwrap();
     // Four iterations of 16 episodes, then a failure in the fifth: progress was saved after the fourth.
     let breaking = Breaking { arena: SkillChainArena::new().unwrap(), n_left: AtomicU32::new(4 * 16 + 3) };
-    let error = train_in(directory.path(), &breaking, &collected, &config(), Variant::Bopo).unwrap_err();
+    let error = train_in(directory.path(), &breaking, &collected, &config(), variant).unwrap_err();
     assert_eq!(error.to_string(), "skill-chain: out of order");
     assert!(!directory.path().join("policy.json").exists());
     assert!(directory.path().join("progress-000004").is_dir());
 
     // Sixteen episodes are enough only for the iteration that is left.
     let rest = Breaking { arena: SkillChainArena::new().unwrap(), n_left: AtomicU32::new(16) };
-    let resumed = train_in(directory.path(), &rest, &collected, &config(), Variant::Bopo).unwrap();
+    let resumed = train_in(directory.path(), &rest, &collected, &config(), variant).unwrap();
     assert_eq!(resumed.log, expected.log);
     assert_eq!(weights(directory.path()), weights(undisturbed.path()));
+}
+
+#[test]
+fn a_training_that_broke_off_resumes_to_the_same_weights() {
+    check_resumed(Variant::Bopo);
+    check_resumed(Variant::BopoWarmStart);
 }
 
 #[test]
