@@ -102,7 +102,7 @@ fn a_jvm_that_dies_hangs_or_talks_nonsense_is_replaced_and_brought_to_the_same_p
     let world = world("replaced", &[Third::Dies, Third::Hangs, Third::TalksNonsense, Third::Answers]);
     assert_eq!(play(&world, &mut None).unwrap(), ANSWERS);
     // Three replacements, and each played two commands again.
-    let expected = ScienceWorldUsage { n_recalled: 0, n_stepped: 4, n_replayed: 6, n_started: 4 };
+    let expected = ScienceWorldUsage { n_recalled: 0, n_stepped: 4, n_replayed: 6, n_loaded: 4, n_started: 4 };
     assert_eq!(world.usage(), expected);
     assert_eq!(play(&world, &mut None).unwrap(), ANSWERS);
     assert_eq!(world.usage(), ScienceWorldUsage { n_recalled: 4, ..expected });

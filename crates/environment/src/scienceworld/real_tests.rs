@@ -111,6 +111,22 @@ fn questions_and_what_is_not_understood_change_nothing() {
 }
 
 #[test]
+fn what_is_admissible_does_not_depend_on_what_was_asked_before() {
+    let Some(world) = world() else { return };
+    let task = task(&world, SCENES[0]);
+    let offered = |world: Arc<ScienceWorld>, asks_at_first: bool| {
+        let mut player = ScienceWorldEnvironment::new(world, Offers::Exact);
+        player.reset(&task, 0).unwrap();
+        assert!(!asks_at_first || !player.admissible().is_empty());
+        // Many pots of paint, named by lot.
+        player.step("teleport to art studio").unwrap();
+        player.admissible().to_vec()
+    };
+    let other = Arc::new(ScienceWorld::new(world.settings().clone()).unwrap());
+    assert_eq!(offered(world, true), offered(other, false));
+}
+
+#[test]
 fn the_expert_makes_deviations_good_and_a_wrong_focus_ends_the_task() {
     let Some(world) = world() else { return };
     let task = task(&world, SCENES[0]);

@@ -25,6 +25,7 @@ pub struct ScienceWorld {
     n_recalled: AtomicU64,
     n_stepped: AtomicU64,
     n_replayed: AtomicU64,
+    n_loaded: AtomicU64,
     n_started: AtomicU64,
 }
 
@@ -37,6 +38,8 @@ pub struct ScienceWorldUsage {
     pub n_stepped: u64,
     /// Steps that were played again only to get a simulator to where it was needed.
     pub n_replayed: u64,
+    /// Scenes set anew.
+    pub n_loaded: u64,
     /// JVMs started.
     pub n_started: u64,
 }
@@ -46,6 +49,15 @@ pub struct ScienceWorldUsage {
 pub(crate) struct Worker {
     simulator: Simulator,
     at: Option<(u64, NodeId)>,
+}
+
+/// How a simulator came to where it was needed.
+#[derive(Debug, Clone, Copy)]
+struct Way {
+    /// The scene had to be set anew.
+    is_from_the_start: bool,
+    /// Steps that were played again.
+    n_steps: u64,
 }
 
 impl ScienceWorld {
@@ -65,6 +77,7 @@ impl ScienceWorld {
             n_recalled: AtomicU64::new(0),
             n_stepped: AtomicU64::new(0),
             n_replayed: AtomicU64::new(0),
+            n_loaded: AtomicU64::new(0),
             n_started: AtomicU64::new(0),
         })
     }
@@ -82,6 +95,7 @@ impl ScienceWorld {
             n_recalled: self.n_recalled.load(Ordering::Relaxed),
             n_stepped: self.n_stepped.load(Ordering::Relaxed),
             n_replayed: self.n_replayed.load(Ordering::Relaxed),
+            n_loaded: self.n_loaded.load(Ordering::Relaxed),
             n_started: self.n_started.load(Ordering::Relaxed),
         }
     }
@@ -151,6 +165,10 @@ impl ScienceWorld {
             return Ok(commands);
         }
         let commands = self.ask(held, scene, node, Simulator::admissible)?;
+        if let Some(worker) = held {
+            // The list was put together by lot, with the numbers that the scene's further course would have drawn.
+            worker.at = None;
+        }
         Ok(scene.remember_admissible(node, commands))
     }
 
@@ -180,8 +198,9 @@ impl ScienceWorld {
         question: impl Fn(&mut Simulator) -> Result<T, ScienceWorldError>,
     ) -> Result<T, ScienceWorldError> {
         self.insist(held, Some((scene.id, node)), |worker| {
-            let n_replayed = worker.go_to(scene, node)?;
-            self.n_replayed.fetch_add(n_replayed, Ordering::Relaxed);
+            let way = worker.go_to(scene, node)?;
+            self.n_loaded.fetch_add(u64::from(way.is_from_the_start), Ordering::Relaxed);
+            self.n_replayed.fetch_add(way.n_steps, Ordering::Relaxed);
             question(&mut worker.simulator)
         })
     }
@@ -229,6 +248,21 @@ impl ScienceWorld {
     }
 }
 
+impl Drop for ScienceWorld {
+    /// Says what it cost: a simulator's step is what a run in it waits for.
+    fn drop(&mut self) {
+        let usage = self.usage();
+        tracing::info!(
+            recalled = usage.n_recalled,
+            stepped = usage.n_stepped,
+            replayed = usage.n_replayed,
+            loaded = usage.n_loaded,
+            jvms = usage.n_started,
+            "ScienceWorld's steps"
+        );
+    }
+}
+
 impl fmt::Debug for ScienceWorld {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_struct("ScienceWorld").field("usage", &self.usage()).finish_non_exhaustive()
@@ -242,12 +276,13 @@ impl Worker {
         self.simulator.id()
     }
 
-    /// Brings the simulator to `node`, from where it stands if that lies on the way, and returns the number of steps it took.
-    fn go_to(&mut self, scene: &Scene, node: NodeId) -> Result<u64, ScienceWorldError> {
+    /// Brings the simulator to `node`, from where it stands if that lies on the way.
+    fn go_to(&mut self, scene: &Scene, node: NodeId) -> Result<Way, ScienceWorldError> {
         let behind = match self.at.take() {
             Some((id, at)) if id == scene.id => scene.path(at, node),
             _ => None,
         };
+        let is_from_the_start = behind.is_none();
         let path = if let Some(path) = behind {
             path
         } else {
@@ -264,7 +299,7 @@ impl Worker {
             }
         }
         self.at = Some((scene.id, node));
-        Ok(path.len() as u64)
+        Ok(Way { is_from_the_start, n_steps: path.len() as u64 })
     }
 }
 
