@@ -9,7 +9,7 @@ use crate::{Bonus, ConditionConfig, CostNormalisation, QLearningConfig, TrainErr
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Advantage {
-    /// A critic that is also fitted to the boundary probes, with generalized advantage estimation.
+    /// A critic that knows what the boundary policies achieve on the task, with generalized advantage estimation.
     ReferenceCritic,
     /// The whole episode's reward less what that critic expected at its start: the same for every step.
     WholeTrajectory,
@@ -95,12 +95,19 @@ pub struct BopoConfig {
     pub cost_normalisation: CostNormalisation,
     /// What success is worth.
     pub bonus: Bonus,
-    /// The share of training over which the critic is also fitted to the boundary probes, with falling weight.
-    pub reference_share: f32,
+    /// Whether the critic is told what the boundary policies achieve on the task.
+    pub references: bool,
     /// The operating points of training.
     pub conditions: ConditionConfig,
     /// The one `lambda` of the variant without conditioning.
     pub fixed_lambda: f32,
+}
+
+impl BopoConfig {
+    /// Whether there is a critic, and it knows what the boundary policies achieve.
+    pub(crate) const fn knows_references(&self) -> bool {
+        self.references && self.advantage.has_critic()
+    }
 }
 
 impl Default for BopoConfig {
@@ -124,7 +131,7 @@ impl Default for BopoConfig {
             advantage: Advantage::ReferenceCritic,
             cost_normalisation: CostNormalisation::Suite,
             bonus: Bonus::default(),
-            reference_share: 0.5,
+            references: true,
             conditions: ConditionConfig::default(),
             fixed_lambda: 0.3,
         }
@@ -282,7 +289,7 @@ impl TrainConfig {
             Variant::Sft => self.bopo.iterations = 0,
             Variant::Grpo | Variant::GrpoNoSft => self.bopo.advantage = Advantage::Grpo,
             Variant::Ppo => {
-                self.bopo.reference_share = 0.0;
+                self.bopo.references = false;
                 self.bopo.bonus.hard = 0.0;
             }
             Variant::FittedQ => self.q_learning.conservatism = 0.0,
@@ -290,7 +297,7 @@ impl TrainConfig {
                 self.q_learning.conservatism = 0.0;
                 self.q_learning.looks_ahead = false;
             }
-            Variant::BopoNoReference => self.bopo.reference_share = 0.0,
+            Variant::BopoNoReference => self.bopo.references = false,
             Variant::BopoHardBonus => self.bopo.bonus.hard = HARD_BONUS,
             Variant::BopoNoHistory => self.hidden.history = true,
             Variant::BopoNoCachePrice => self.hidden.cache = true,
