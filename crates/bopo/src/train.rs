@@ -128,6 +128,7 @@ impl<'a> Setup<'a> {
             })?;
         let pool = inputs.arena.pool();
         let features = feature_config(config, pool.len(), inputs.arena.n_signals(), costs.high.get());
+        let learns_by_acting = !variant.is_offline();
         let spec = CheckpointSpec {
             feature_version: FEATURE_VERSION,
             features,
@@ -136,7 +137,7 @@ impl<'a> Setup<'a> {
                 n_hidden: config.n_hidden,
                 n_models: pool.len(),
                 early_stop: config.early_stop,
-                n_privileged: if config.bopo.knows_references() { N_REFERENCES } else { 0 },
+                n_privileged: if learns_by_acting && config.bopo.knows_references() { N_REFERENCES } else { 0 },
             },
             policy_id: variant.as_str().to_owned(),
             train_seed,
