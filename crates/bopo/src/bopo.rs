@@ -11,6 +11,7 @@ use tollgate_policy::{CheckpointSpec, RouterNetwork};
 use tollgate_rollout::derive_seed;
 use tollgate_routing::Budget;
 
+use crate::average::WeightAverage;
 use crate::batch::{gather, gather_rows};
 use crate::collect::{RolloutSpec, Stage, Trajectory};
 use crate::condition::OperatingPoint;
@@ -23,7 +24,7 @@ use crate::loss::{
     mean_kl,
 };
 use crate::optimizer::AdamW;
-use crate::progress::{IterationMetrics, Progress, load_progress, save_progress};
+use crate::progress::{IterationMetrics, Learner, Progress, load_progress, save_progress};
 use crate::reward::cost_in_spreads;
 use crate::train::TrainingInputs;
 
@@ -42,6 +43,7 @@ pub(crate) struct Bopo<'a> {
     /// The SFT policy, where the divergence from it has a weight.
     reference_policy: Option<RouterNetwork>,
     optimizer: AdamW,
+    average: WeightAverage,
     device: &'a Device,
     seed: u64,
 }
@@ -67,6 +69,7 @@ impl<'a> Bopo<'a> {
             network,
             reference_policy,
             optimizer: AdamW::new(network.variables(), config.bopo.weight_decay, config.bopo.max_grad_norm),
+            average: WeightAverage::default(),
             device,
             seed,
         })
@@ -78,7 +81,8 @@ impl<'a> Bopo<'a> {
         directory: &Path,
         observer: &(dyn Fn(&IterationMetrics) + Sync),
     ) -> Result<Vec<IterationMetrics>, TrainError> {
-        let resumed = load_progress(directory, &self.settings, self.network, &mut self.optimizer, self.device)?;
+        let learner = Learner { network: self.network, optimizer: &mut self.optimizer, average: &mut self.average };
+        let resumed = load_progress(directory, &self.settings, learner, self.device)?;
         let mut progress =
             resumed.unwrap_or_else(|| Progress { settings: self.settings.clone(), ..Progress::default() });
         while progress.iteration < self.config.iterations {
@@ -87,11 +91,25 @@ impl<'a> Bopo<'a> {
             progress.env_steps = metrics.env_steps;
             progress.log.push(metrics);
             observer(&metrics);
+            if self.is_averaged(progress.iteration) {
+                self.average.absorb(self.network)?;
+            }
+            if progress.iteration == self.config.iterations {
+                self.average.install(self.network)?;
+            }
             if progress.iteration.is_multiple_of(self.save_every) || progress.iteration == self.config.iterations {
-                save_progress(directory, &progress, self.spec, self.network, &self.optimizer)?;
+                let learner =
+                    Learner { network: self.network, optimizer: &mut self.optimizer, average: &mut self.average };
+                save_progress(directory, &progress, self.spec, &learner)?;
             }
         }
         Ok(progress.log)
+    }
+
+    /// Whether the weights after so many iterations are among those that the training ends with the mean of.
+    fn is_averaged(&self, n_iterations: u32) -> bool {
+        let share = self.config.average_share;
+        share > 0.0 && n_iterations as f32 >= self.config.iterations as f32 * (1.0 - share)
     }
 
     fn iterate(&mut self, iteration: u32, env_steps: u64) -> Result<IterationMetrics, TrainError> {
