@@ -81,8 +81,8 @@ impl<'a> Bopo<'a> {
         directory: &Path,
         observer: &(dyn Fn(&IterationMetrics) + Sync),
     ) -> Result<Vec<IterationMetrics>, TrainError> {
-        let learner = Learner { network: self.network, optimizer: &mut self.optimizer, average: &mut self.average };
-        let resumed = load_progress(directory, &self.settings, learner, self.device)?;
+        let mut learner = Learner { network: self.network, optimizer: &mut self.optimizer, average: &mut self.average };
+        let resumed = load_progress(directory, &self.settings, &mut learner, self.device)?;
         let mut progress =
             resumed.unwrap_or_else(|| Progress { settings: self.settings.clone(), ..Progress::default() });
         while progress.iteration < self.config.iterations {

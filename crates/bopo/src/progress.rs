@@ -104,7 +104,7 @@ pub(crate) fn save_progress(
 pub(crate) fn load_progress(
     directory: &Path,
     settings: &str,
-    learner: Learner<'_>,
+    learner: &mut Learner<'_>,
     device: &Device,
 ) -> Result<Option<Progress>, TrainError> {
     let Some(path) = saved(directory).pop() else { return Ok(None) };

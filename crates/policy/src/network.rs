@@ -216,7 +216,8 @@ mod tests {
     use super::*;
     use crate::Scratch;
 
-    const SHAPE: NetworkShape = NetworkShape { n_features: 37, n_hidden: 24, n_models: 3, early_stop: false, n_privileged: 0 };
+    const SHAPE: NetworkShape =
+        NetworkShape { n_features: 37, n_hidden: 24, n_models: 3, early_stop: false, n_privileged: 0 };
 
     #[test]
     fn the_same_seed_gives_the_same_network() {

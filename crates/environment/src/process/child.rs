@@ -82,7 +82,8 @@ pub struct ChildProcess {
     max_line_bytes: usize,
     child: Child,
     group: Option<Pid>,
-    watchdog: Option<Child>,
+    /// `None` where there is no shell: then a child that ignores the end of its input outlives a killed `tollgate`.
+    watchdog: Option<Watchdog>,
     stdin: Option<ChildStdin>,
     /// `None` where it is a log.
     stdout: Option<ChildStdout>,
@@ -112,13 +113,15 @@ impl ChildProcess {
             }
             command.current_dir(dir);
         }
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
+        // It is in the watchdog's group from its first moment, so that it cannot outlive a `tollgate` that is killed in the next.
+        let watchdog = Watchdog::start();
+        let leader = watchdog.as_ref().map_or(0, Watchdog::group);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(leader);
         let mut child = command.spawn().map_err(|error| match error.kind() {
             ErrorKind::NotFound => ProcessError::NotFound { program: program.clone(), hint: spec.install_hint.clone() },
             _ => not_started(error.to_string()),
         })?;
-        let group = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
-        let watchdog = group.and_then(start_watchdog);
+        let group = if leader == 0 { i32::try_from(child.id()).unwrap_or_default() } else { leader };
         let (Some(stdin), Some(stdout), Some(stderr)) = (child.stdin.take(), child.stdout.take(), child.stderr.take())
         else {
             return Err(not_started("it has no pipes".to_owned()));
@@ -131,7 +134,7 @@ impl ChildProcess {
             program: program.clone(),
             max_line_bytes: spec.max_line_bytes,
             child,
-            group,
+            group: Pid::from_raw(group),
             watchdog,
             stdin: Some(stdin),
             stdout,
@@ -149,7 +152,7 @@ impl ChildProcess {
         &self.program
     }
 
-    /// The child's process id, which is also its group's.
+    /// The child's process id.
     #[must_use]
     pub fn id(&self) -> u32 {
         self.child.id()
@@ -246,6 +249,7 @@ impl ChildProcess {
         // As long as the watchdog lives, the group's id cannot become anybody else's; afterwards it may.
         self.signal_group(Signal::KILL);
         self.group = None;
+        drop(self.watchdog.take());
         let _ = self.child.wait();
     }
 
@@ -331,18 +335,31 @@ impl ChildProcess {
 impl Drop for ChildProcess {
     fn drop(&mut self) {
         self.kill();
-        if let Some(watchdog) = &mut self.watchdog {
-            let _ = watchdog.kill();
-            let _ = watchdog.wait();
-        }
     }
 }
 
-/// `None` when there is no shell: then a child that ignores the end of its input outlives a killed `tollgate`.
-fn start_watchdog(group: Pid) -> Option<Child> {
-    let mut command = Command::new("/bin/sh");
-    command.args(["-c", WATCHDOG]).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
-    command.process_group(group.as_raw_nonzero().get()).spawn().ok()
+/// The shell that leads the group, and ends it when this program ends.
+#[derive(Debug)]
+struct Watchdog(Child);
+
+impl Watchdog {
+    fn start() -> Option<Self> {
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", WATCHDOG]).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+        command.process_group(0).spawn().ok().map(Self)
+    }
+
+    /// Its process id, which is also its group's.
+    fn group(&self) -> i32 {
+        i32::try_from(self.0.id()).unwrap_or_default()
+    }
+}
+
+impl Drop for Watchdog {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }
 
 /// Whether it becomes ready before the deadline. A hang-up counts as ready: reading or writing then says so.

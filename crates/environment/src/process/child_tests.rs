@@ -121,11 +121,18 @@ fn a_child_that_ignores_the_end_of_its_input_is_stopped_all_the_same() {
 }
 
 #[test]
+fn a_child_is_in_the_watchdogs_group_from_its_first_moment() {
+    let child = shell("sleep 600");
+    let group = rustix::process::getpgid(Pid::from_raw(child.id().cast_signed())).unwrap();
+    assert_eq!(group.as_raw_nonzero().get(), child.watchdog.as_ref().unwrap().group());
+}
+
+#[test]
 fn the_watchdog_ends_the_group_when_this_program_is_gone() {
     let mut child = shell("sleep 600 & echo $!; wait");
     let grandchild: u32 = child.read_line(PATIENCE).unwrap().parse().unwrap();
     // What the end of this program does, whatever ends it: the pipe to the watchdog closes.
-    drop(child.watchdog.as_mut().unwrap().stdin.take());
+    drop(child.watchdog.as_mut().unwrap().0.stdin.take());
     assert!(ends(grandchild));
     assert_eq!(child.wait(PATIENCE).unwrap().signal(), Some(Signal::KILL.as_raw()));
 }
