@@ -9,7 +9,7 @@ use crate::{Bonus, ConditionConfig, CostNormalisation, QLearningConfig, TrainErr
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Advantage {
-    /// A critic that knows what the boundary policies achieve on the task, with generalized advantage estimation.
+    /// A critic that is also fitted to the boundary probes, with generalized advantage estimation.
     ReferenceCritic,
     /// The whole episode's reward less what that critic expected at its start: the same for every step.
     WholeTrajectory,
@@ -95,21 +95,12 @@ pub struct BopoConfig {
     pub cost_normalisation: CostNormalisation,
     /// What success is worth.
     pub bonus: Bonus,
-    /// Whether the critic is told what the boundary policies achieve on the task.
-    pub references: bool,
-    /// Training ends with the mean of the weights over this share of the iterations, the last ones; 0 ends with the last weights.
-    pub average_share: f32,
+    /// The share of training over which the critic is also fitted to the boundary probes, with falling weight.
+    pub reference_share: f32,
     /// The operating points of training.
     pub conditions: ConditionConfig,
     /// The one `lambda` of the variant without conditioning.
     pub fixed_lambda: f32,
-}
-
-impl BopoConfig {
-    /// Whether there is a critic, and it knows what the boundary policies achieve.
-    pub(crate) const fn knows_references(&self) -> bool {
-        self.references && self.advantage.has_critic()
-    }
 }
 
 impl Default for BopoConfig {
@@ -133,8 +124,7 @@ impl Default for BopoConfig {
             advantage: Advantage::ReferenceCritic,
             cost_normalisation: CostNormalisation::Suite,
             bonus: Bonus::default(),
-            references: true,
-            average_share: 0.3,
+            reference_share: 0.5,
             conditions: ConditionConfig::default(),
             fixed_lambda: 0.3,
         }
@@ -197,7 +187,7 @@ impl TrainConfig {
         let bopo = &self.bopo;
         let conditions = &bopo.conditions;
         let shares = conditions.large_calls_share + conditions.usd_share;
-        let rules: [(bool, &'static str, String, &'static str); 20] = [
+        let rules: [(bool, &'static str, String, &'static str); 19] = [
             (self.n_hidden > 0, "n_hidden", self.n_hidden.to_string(), "1 or more"),
             (self.save_every > 0, "save_every", self.save_every.to_string(), "1 or more"),
             (self.sft.minibatch_size > 0, "sft.minibatch_size", self.sft.minibatch_size.to_string(), "1 or more"),
@@ -242,7 +232,6 @@ impl TrainConfig {
                 "between 0 and 1",
             ),
             ((0.0..=1.0).contains(&bopo.gae_lambda), "bopo.gae_lambda", bopo.gae_lambda.to_string(), "0 to 1"),
-            ((0.0..=1.0).contains(&bopo.average_share), "bopo.average_share", bopo.average_share.to_string(), "0 to 1"),
             (
                 conditions.lambda_low > 0.0 && conditions.lambda_high >= conditions.lambda_low,
                 "bopo.conditions.lambda_low",
@@ -291,13 +280,9 @@ impl TrainConfig {
             | Variant::QLearning
             | Variant::BopoNoEarlyStop => {}
             Variant::Sft => self.bopo.iterations = 0,
-            Variant::Grpo | Variant::GrpoNoSft => {
-                self.bopo.advantage = Advantage::Grpo;
-                self.bopo.average_share = 0.0;
-            }
+            Variant::Grpo | Variant::GrpoNoSft => self.bopo.advantage = Advantage::Grpo,
             Variant::Ppo => {
-                self.bopo.references = false;
-                self.bopo.average_share = 0.0;
+                self.bopo.reference_share = 0.0;
                 self.bopo.bonus.hard = 0.0;
             }
             Variant::FittedQ => self.q_learning.conservatism = 0.0,
@@ -305,8 +290,7 @@ impl TrainConfig {
                 self.q_learning.conservatism = 0.0;
                 self.q_learning.looks_ahead = false;
             }
-            Variant::BopoNoReference => self.bopo.references = false,
-            Variant::BopoNoAveraging => self.bopo.average_share = 0.0,
+            Variant::BopoNoReference => self.bopo.reference_share = 0.0,
             Variant::BopoHardBonus => self.bopo.bonus.hard = HARD_BONUS,
             Variant::BopoNoHistory => self.hidden.history = true,
             Variant::BopoNoCachePrice => self.hidden.cache = true,

@@ -14,7 +14,6 @@
 //! ```
 
 mod advantage;
-mod average;
 mod batch;
 mod bopo;
 mod collect;

@@ -28,8 +28,6 @@ pub enum Variant {
     BopoWarmStart,
     /// BoPO whose advantage knows no boundary policy.
     BopoNoReference,
-    /// BoPO that ends with its last weights.
-    BopoNoAveraging,
     /// BoPO with the published bonus for hard tasks.
     BopoHardBonus,
     /// BoPO at one `lambda`, without caps, blind to the operating point.
@@ -54,7 +52,7 @@ pub enum Variant {
 
 impl Variant {
     /// Every variant.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 21] = [
         Self::Bopo,
         Self::Sft,
         Self::Grpo,
@@ -66,7 +64,6 @@ impl Variant {
         Self::Static,
         Self::BopoWarmStart,
         Self::BopoNoReference,
-        Self::BopoNoAveraging,
         Self::BopoHardBonus,
         Self::BopoNoConditioning,
         Self::BopoNoHistory,
@@ -136,7 +133,6 @@ impl Variant {
             Self::Static => "static",
             Self::BopoWarmStart => "bopo-warm-start",
             Self::BopoNoReference => "bopo-no-reference",
-            Self::BopoNoAveraging => "bopo-no-averaging",
             Self::BopoHardBonus => "bopo-hard-bonus",
             Self::BopoNoConditioning => "bopo-no-conditioning",
             Self::BopoNoHistory => "bopo-no-history",

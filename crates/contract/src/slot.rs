@@ -58,9 +58,8 @@ impl Slot {
     pub const fn stage_version(self) -> u32 {
         match self {
             // 2: caution in giving up, training that plays on, and free cost at the low end of its feature. 3: a start from random
-            // weights. 4: a critic that knows what the boundary policies achieve on the task, and
-            // the mean of the last weights.
-            Self::Optimize => 4,
+            // weights.
+            Self::Optimize => 3,
             Self::Simulate | Self::Classify | Self::Synthesize | Self::Evaluate | Self::Report => 1,
         }
     }
