@@ -5,13 +5,9 @@ use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
 
 use e2e_tests::{Ended, expect_published, fake_tollgate, names_in, run, run_summary, slot_statuses, xtask};
 use tempfile::TempDir;
-
-/// The longest that a killed process may take to be gone.
-const PATIENCE: Duration = Duration::from_secs(10);
 
 const ALL: [&str; 6] = ["simulate", "classify", "synthesize", "optimize", "evaluate", "report"];
 
@@ -87,18 +83,6 @@ impl Bench {
 }
 
 /// Whether a process runs; one that ended and waits for its parent does not.
-/// Whether a process is still there after the moment that a kill takes to arrive.
-fn outlives(pid: &str) -> bool {
-    let started = Instant::now();
-    while is_running(pid) {
-        if started.elapsed() > PATIENCE {
-            return true;
-        }
-        std::thread::sleep(Duration::from_millis(10));
-    }
-    false
-}
-
 fn is_running(pid: &str) -> bool {
     let stat = fs::read_to_string(Path::new("/proc").join(pid).join("stat")).unwrap_or_default();
     stat.rsplit(") ").next().is_some_and(|rest| !rest.is_empty() && !rest.starts_with('Z') && !rest.starts_with('X'))
@@ -290,7 +274,7 @@ fn a_stage_that_hangs_is_ended_with_its_whole_process_group() {
     let script = "trap '' TERM\nsleep 1000 &\necho $! > grandchild\necho $$ > child\nwait";
     let bench = Bench::with_stage("simulate", script, "timeout_secs = 0.2\n");
     bench.run(&[]).expect(1, &["slot simulate: ran longer than timeout_secs = 0.2", "whole process group"]);
-    assert!(!outlives(&bench.pid("child")) && !outlives(&bench.pid("grandchild")));
+    assert!(!is_running(&bench.pid("child")) && !is_running(&bench.pid("grandchild")));
     expect_published(&bench.run_dir(), &[]);
 }
 
@@ -299,7 +283,7 @@ fn what_a_finished_stage_left_running_is_ended() {
     let script = "sleep 1000 &\necho $! > grandchild\nsh \"$tollgate\" simulate \"$@\"";
     let bench = Bench::with_stage("simulate", script, "");
     bench.run(&["--until", "simulate"]).expect(0, &[]);
-    assert!(!outlives(&bench.pid("grandchild")));
+    assert!(!is_running(&bench.pid("grandchild")));
 }
 
 const HANGS_ONCE: &str = "if [ -p started ]; then\n\
@@ -316,7 +300,7 @@ fn a_run_that_is_killed_takes_its_stage_along_and_the_next_one_goes_on() {
     assert!(!names_in(&bench.run_dir()).contains(&"classify".to_owned()));
     // It waits for the lock until the killed run's processes are gone.
     bench.run(&[]).expect(0, &[]);
-    assert!(!outlives(&bench.pid("child")) && !outlives(&bench.pid("grandchild")));
+    assert!(!is_running(&bench.pid("child")) && !is_running(&bench.pid("grandchild")));
     expect_statuses(&bench, ["skipped", "ran", "ran", "ran", "ran", "ran"]);
     expect_published(&bench.run_dir(), &ALL);
 }
@@ -328,7 +312,7 @@ fn an_interrupted_run_ends_its_stage_and_leaves_nothing_half_written() {
     let mut child = bench.start();
     assert!(Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap().success());
     assert_eq!(child.wait().unwrap().code(), Some(130));
-    assert!(!outlives(&bench.pid("child")) && !outlives(&bench.pid("grandchild")));
+    assert!(!is_running(&bench.pid("child")) && !is_running(&bench.pid("grandchild")));
     expect_published(&bench.run_dir(), &["simulate"]);
     expect_statuses_until_failure(&bench, &["ran", "failed"]);
     bench.run(&[]).expect(0, &[]);

@@ -21,13 +21,16 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use clap::Args;
 use rustix::process::{
-    Pid, Signal, WaitId, WaitIdOptions, kill_current_process_group, kill_process, kill_process_group, waitid,
+    Pid, Signal, WaitId, WaitIdOptions, kill_current_process_group, kill_process, kill_process_group,
+    test_kill_process_group, waitid,
 };
 
 /// Lines of a command's standard error that a failure repeats.
 const N_LAST_LINES: usize = 20;
 /// How long a command may take to end after TERM, before KILL.
 const GRACE: Duration = Duration::from_secs(3);
+/// How long what was killed may take to be gone.
+const KILL_PATIENCE: Duration = Duration::from_secs(2);
 /// Longest piece of a line that is kept together; a command that prints no line break must not fill the memory.
 const MAX_LINE_BYTES: u64 = 16 * 1024;
 /// Exit code of the supervisor when the command cannot be started, as a shell has it.
@@ -125,6 +128,7 @@ pub(crate) fn run(job: &Job<'_>, events: &Events) -> Result<Ended> {
     // The leader is not reaped yet, so its id cannot name anybody else's group.
     signal_group(pid, Signal::KILL);
     let status = child.wait().context("cannot wait for the stage command")?;
+    wait_until_gone(pid);
     if let Some(is_drained) = is_drained {
         // A process that left the group may keep the pipe open: what it still says is not waited for.
         let _ = is_drained.recv_timeout(Duration::from_secs(1));
@@ -232,6 +236,14 @@ fn signal_group(pid: u32, signal: Signal) {
     if let Some(leader) = to_pid(pid) {
         // Fails only when the group is gone already, which is what is wanted.
         let _ = kill_process_group(leader, signal);
+    }
+}
+
+/// Waits for the last of a killed group: a KILL has been sent before its process is gone.
+fn wait_until_gone(pid: u32) {
+    let deadline = Instant::now() + KILL_PATIENCE;
+    while to_pid(pid).is_some_and(|leader| test_kill_process_group(leader).is_ok()) && Instant::now() < deadline {
+        thread::sleep(Duration::from_millis(1));
     }
 }
 

@@ -115,13 +115,13 @@ impl ChildProcess {
         }
         // It is in the watchdog's group from its first moment, so that it cannot outlive a `tollgate` that is killed in the next.
         let watchdog = Watchdog::start();
-        let leader = watchdog.as_ref().map_or(0, Watchdog::group);
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(leader);
+        let group = watchdog.as_ref().map(Watchdog::group);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.process_group(group.map_or(0, |leader| leader.as_raw_nonzero().get()));
         let mut child = command.spawn().map_err(|error| match error.kind() {
             ErrorKind::NotFound => ProcessError::NotFound { program: program.clone(), hint: spec.install_hint.clone() },
             _ => not_started(error.to_string()),
         })?;
-        let group = if leader == 0 { i32::try_from(child.id()).unwrap_or_default() } else { leader };
         let (Some(stdin), Some(stdout), Some(stderr)) = (child.stdin.take(), child.stdout.take(), child.stderr.take())
         else {
             return Err(not_started("it has no pipes".to_owned()));
@@ -133,8 +133,8 @@ impl ChildProcess {
         let started = Self {
             program: program.clone(),
             max_line_bytes: spec.max_line_bytes,
+            group: group.or_else(|| Some(Pid::from_child(&child))),
             child,
-            group: Pid::from_raw(group),
             watchdog,
             stdin: Some(stdin),
             stdout,
@@ -350,8 +350,8 @@ impl Watchdog {
     }
 
     /// Its process id, which is also its group's.
-    fn group(&self) -> i32 {
-        i32::try_from(self.0.id()).unwrap_or_default()
+    fn group(&self) -> Pid {
+        Pid::from_child(&self.0)
     }
 }
 

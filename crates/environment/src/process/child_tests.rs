@@ -124,7 +124,7 @@ fn a_child_that_ignores_the_end_of_its_input_is_stopped_all_the_same() {
 fn a_child_is_in_the_watchdogs_group_from_its_first_moment() {
     let child = shell("sleep 600");
     let group = rustix::process::getpgid(Pid::from_raw(child.id().cast_signed())).unwrap();
-    assert_eq!(group.as_raw_nonzero().get(), child.watchdog.as_ref().unwrap().group());
+    assert_eq!(group, child.watchdog.as_ref().unwrap().group());
 }
 
 #[test]
