@@ -249,9 +249,12 @@ impl ScienceWorld {
 }
 
 impl Drop for ScienceWorld {
-    /// Says what it cost: a simulator's step is what a run in it waits for.
+    /// Says what it cost, if anything: a simulator's step is what a run in it waits for.
     fn drop(&mut self) {
         let usage = self.usage();
+        if usage == ScienceWorldUsage::default() {
+            return;
+        }
         tracing::info!(
             recalled = usage.n_recalled,
             stepped = usage.n_stepped,
