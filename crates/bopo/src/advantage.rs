@@ -1,7 +1,7 @@
 //! Advantages: how much better an episode, or a step of it, was than could be expected.
 //!
-//! The paper's reference-guided formula is not known to us. Ours comes in two forms: a critic that is also fitted to the
-//! boundary policies' episodes ([`generalized_advantages`]), and the group form [`reference_guided_advantage`]. Plain GRPO
+//! The paper's reference-guided formula is not known to us. Ours comes in two forms: a critic that knows what the boundary
+//! policies achieve on the task ([`generalized_advantages`]), and the group form [`reference_guided_advantage`]. Plain GRPO
 //! ([`grpo_advantage`]) stands beside them as the ablation.
 
 /// Reference-guided advantages of a group (our design): each reward less the mean over the group *and* the rewards of the

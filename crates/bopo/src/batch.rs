@@ -46,11 +46,7 @@ impl StepRows {
 
     /// `[rows.len(), n_features]`.
     pub(crate) fn features_of(&self, rows: &[usize], device: &Device) -> Result<Tensor> {
-        let mut values = Vec::with_capacity(rows.len() * self.n_features);
-        for &row in rows {
-            values.extend_from_slice(&self.features[row * self.n_features..(row + 1) * self.n_features]);
-        }
-        Tensor::from_vec(values, (rows.len(), self.n_features), device)
+        gather_rows(&self.features, self.n_features, rows, device)
     }
 
     /// `[rows.len()]` of u32.
@@ -73,4 +69,13 @@ impl StepRows {
 /// `[rows.len()]`: the picked values of a column.
 pub(crate) fn gather(column: &[f32], rows: &[usize], device: &Device) -> Result<Tensor> {
     Tensor::from_vec(rows.iter().map(|&row| column[row]).collect::<Vec<_>>(), rows.len(), device)
+}
+
+/// `[rows.len(), width]`: the picked rows of a table that is kept row by row.
+pub(crate) fn gather_rows(table: &[f32], width: usize, rows: &[usize], device: &Device) -> Result<Tensor> {
+    let mut values = Vec::with_capacity(rows.len() * width);
+    for &row in rows {
+        values.extend_from_slice(&table[row * width..(row + 1) * width]);
+    }
+    Tensor::from_vec(values, (rows.len(), width), device)
 }

@@ -11,11 +11,11 @@ use tollgate_policy::{CheckpointSpec, RouterNetwork};
 use tollgate_rollout::derive_seed;
 use tollgate_routing::Budget;
 
-use crate::batch::gather;
+use crate::average::WeightAverage;
+use crate::batch::{gather, gather_rows};
 use crate::collect::{RolloutSpec, Stage, Trajectory};
 use crate::condition::OperatingPoint;
 use crate::config::{Advantage, BopoConfig, TrainConfig};
-use crate::critic::ReferenceRows;
 use crate::error::TrainError;
 use crate::experience::{Assessor, Experience, Guidance};
 use crate::giving_up::{giving_up_loss, model_logits};
@@ -24,7 +24,7 @@ use crate::loss::{
     mean_kl,
 };
 use crate::optimizer::AdamW;
-use crate::progress::{IterationMetrics, Progress, load_progress, save_progress};
+use crate::progress::{IterationMetrics, Learner, Progress, load_progress, save_progress};
 use crate::reward::cost_in_spreads;
 use crate::train::TrainingInputs;
 
@@ -43,6 +43,7 @@ pub(crate) struct Bopo<'a> {
     /// The SFT policy, where the divergence from it has a weight.
     reference_policy: Option<RouterNetwork>,
     optimizer: AdamW,
+    average: WeightAverage,
     device: &'a Device,
     seed: u64,
 }
@@ -68,6 +69,7 @@ impl<'a> Bopo<'a> {
             network,
             reference_policy,
             optimizer: AdamW::new(network.variables(), config.bopo.weight_decay, config.bopo.max_grad_norm),
+            average: WeightAverage::default(),
             device,
             seed,
         })
@@ -79,7 +81,8 @@ impl<'a> Bopo<'a> {
         directory: &Path,
         observer: &(dyn Fn(&IterationMetrics) + Sync),
     ) -> Result<Vec<IterationMetrics>, TrainError> {
-        let resumed = load_progress(directory, &self.settings, self.network, &mut self.optimizer, self.device)?;
+        let mut learner = Learner { network: self.network, optimizer: &mut self.optimizer, average: &mut self.average };
+        let resumed = load_progress(directory, &self.settings, &mut learner, self.device)?;
         let mut progress =
             resumed.unwrap_or_else(|| Progress { settings: self.settings.clone(), ..Progress::default() });
         while progress.iteration < self.config.iterations {
@@ -88,11 +91,25 @@ impl<'a> Bopo<'a> {
             progress.env_steps = metrics.env_steps;
             progress.log.push(metrics);
             observer(&metrics);
+            if self.is_averaged(progress.iteration) {
+                self.average.absorb(self.network)?;
+            }
+            if progress.iteration == self.config.iterations {
+                self.average.install(self.network)?;
+            }
             if progress.iteration.is_multiple_of(self.save_every) || progress.iteration == self.config.iterations {
-                save_progress(directory, &progress, self.spec, self.network, &self.optimizer)?;
+                let learner =
+                    Learner { network: self.network, optimizer: &mut self.optimizer, average: &mut self.average };
+                save_progress(directory, &progress, self.spec, &learner)?;
             }
         }
         Ok(progress.log)
+    }
+
+    /// Whether the weights after so many iterations are among those that the training ends with the mean of.
+    fn is_averaged(&self, n_iterations: u32) -> bool {
+        let share = self.config.average_share;
+        share > 0.0 && n_iterations as f32 >= self.config.iterations as f32 * (1.0 - share)
     }
 
     fn iterate(&mut self, iteration: u32, env_steps: u64) -> Result<IterationMetrics, TrainError> {
@@ -185,7 +202,6 @@ impl<'a> Bopo<'a> {
     ) -> Result<(), TrainError> {
         let done = f64::from(iteration) / f64::from(self.config.iterations);
         let learning_rate = self.config.learning_rate * (1.0 - 0.9 * done);
-        let reference_weight = 1.0 - done / f64::from(self.config.reference_share.max(f32::EPSILON));
         metrics.learning_rate = learning_rate as f32;
         let mut order: Vec<usize> = (0..experience.steps.len()).collect();
         let mut rng = Pcg64Mcg::seed_from_u64(derive_seed(seed, u64::MAX));
@@ -199,10 +215,6 @@ impl<'a> Bopo<'a> {
                     let value_loss = self.value_loss(&features, experience, rows)?;
                     metrics.value_loss += value_loss.to_scalar::<f32>()?;
                     loss = (loss + (value_loss * self.config.value_weight)?)?;
-                    if let Some(references) = self.guidance.references.as_ref().filter(|_| reference_weight > 0.0) {
-                        let anchored = self.reference_loss(references, rows.len(), &mut rng)?;
-                        loss = (loss + (anchored * (self.config.value_weight * reference_weight))?)?;
-                    }
                 }
                 let value = loss.to_scalar::<f32>()?;
                 self.check("loss", value, iteration)?;
@@ -265,24 +277,15 @@ impl<'a> Bopo<'a> {
     }
 
     fn value_loss(&self, features: &Tensor, experience: &Experience, rows: &[usize]) -> Result<Tensor, TrainError> {
-        let critique = self.network.critique(features)?;
+        let n_privileged = self.spec.shape.n_privileged;
+        let critique = if n_privileged == 0 {
+            self.network.critique(features)?
+        } else {
+            let known = gather_rows(&experience.references, n_privileged, rows, self.device)?;
+            self.network.critique(&Tensor::cat(&[features, &known], 1)?)?
+        };
         let success = half_squared_error(&critique.success, &gather(&experience.success_returns, rows, self.device)?)?;
         let cost = half_squared_error(&critique.cost, &gather(&experience.cost_returns, rows, self.device)?)?;
-        Ok((success + cost)?)
-    }
-
-    /// The critic's error on as many steps of the boundary probes.
-    fn reference_loss(
-        &self,
-        references: &ReferenceRows,
-        n_rows: usize,
-        rng: &mut Pcg64Mcg,
-    ) -> Result<Tensor, TrainError> {
-        let n_references = references.success.len().max(1);
-        let rows: Vec<usize> = (0..n_rows.min(n_references)).map(|_| rng.random_range(0..n_references)).collect();
-        let critique = self.network.critique(&references.steps.features_of(&rows, self.device)?)?;
-        let success = half_squared_error(&critique.success, &gather(&references.success, &rows, self.device)?)?;
-        let cost = half_squared_error(&critique.cost, &gather(&references.cost, &rows, self.device)?)?;
         Ok((success + cost)?)
     }
 

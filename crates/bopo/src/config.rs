@@ -9,7 +9,7 @@ use crate::{Bonus, ConditionConfig, CostNormalisation, QLearningConfig, TrainErr
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Advantage {
-    /// A critic that is also fitted to the boundary probes, with generalized advantage estimation.
+    /// A critic that knows what the boundary policies achieve on the task, with generalized advantage estimation.
     ReferenceCritic,
     /// The whole episode's reward less what that critic expected at its start: the same for every step.
     WholeTrajectory,
@@ -72,7 +72,8 @@ pub struct BopoConfig {
     pub minibatch_size: usize,
     /// Step size of AdamW at the start; it falls linearly to a tenth.
     pub learning_rate: f64,
-    /// Decay of AdamW.
+    /// Decay of AdamW, of all that acts while it trains: tasks of training are few, and weights that nothing pulls back learn them by
+    /// heart.
     pub weight_decay: f64,
     /// The gradient's norm is limited to this.
     pub max_grad_norm: f32,
@@ -95,12 +96,21 @@ pub struct BopoConfig {
     pub cost_normalisation: CostNormalisation,
     /// What success is worth.
     pub bonus: Bonus,
-    /// The share of training over which the critic is also fitted to the boundary probes, with falling weight.
-    pub reference_share: f32,
+    /// Whether the critic is told what the boundary policies achieve on the task.
+    pub references: bool,
+    /// Training ends with the mean of the weights over this share of the iterations, the last ones; 0 ends with the last weights.
+    pub average_share: f32,
     /// The operating points of training.
     pub conditions: ConditionConfig,
     /// The one `lambda` of the variant without conditioning.
     pub fixed_lambda: f32,
+}
+
+impl BopoConfig {
+    /// Whether there is a critic, and it knows what the boundary policies achieve.
+    pub(crate) const fn knows_references(&self) -> bool {
+        self.references && self.advantage.has_critic()
+    }
 }
 
 impl Default for BopoConfig {
@@ -113,7 +123,7 @@ impl Default for BopoConfig {
             epochs: 2,
             minibatch_size: 512,
             learning_rate: 2e-3,
-            weight_decay: 1e-4,
+            weight_decay: 0.05,
             max_grad_norm: 0.5,
             clip_epsilon: 0.2,
             entropy_weight: 0.005,
@@ -124,7 +134,8 @@ impl Default for BopoConfig {
             advantage: Advantage::ReferenceCritic,
             cost_normalisation: CostNormalisation::Suite,
             bonus: Bonus::default(),
-            reference_share: 0.5,
+            references: true,
+            average_share: 0.3,
             conditions: ConditionConfig::default(),
             fixed_lambda: 0.3,
         }
@@ -187,7 +198,7 @@ impl TrainConfig {
         let bopo = &self.bopo;
         let conditions = &bopo.conditions;
         let shares = conditions.large_calls_share + conditions.usd_share;
-        let rules: [(bool, &'static str, String, &'static str); 19] = [
+        let rules: [(bool, &'static str, String, &'static str); 21] = [
             (self.n_hidden > 0, "n_hidden", self.n_hidden.to_string(), "1 or more"),
             (self.save_every > 0, "save_every", self.save_every.to_string(), "1 or more"),
             (self.sft.minibatch_size > 0, "sft.minibatch_size", self.sft.minibatch_size.to_string(), "1 or more"),
@@ -211,6 +222,12 @@ impl TrainConfig {
                 "a number above 0",
             ),
             (is_positive(f64::from(bopo.caution)), "bopo.caution", bopo.caution.to_string(), "a number above 0"),
+            (
+                bopo.weight_decay.is_finite() && bopo.weight_decay >= 0.0,
+                "bopo.weight_decay",
+                bopo.weight_decay.to_string(),
+                "a number that is not below 0",
+            ),
             (bopo.group_size > 0, "bopo.group_size", bopo.group_size.to_string(), "1 or more"),
             (is_positive(bopo.learning_rate), "bopo.learning_rate", bopo.learning_rate.to_string(), "a number above 0"),
             (
@@ -232,6 +249,7 @@ impl TrainConfig {
                 "between 0 and 1",
             ),
             ((0.0..=1.0).contains(&bopo.gae_lambda), "bopo.gae_lambda", bopo.gae_lambda.to_string(), "0 to 1"),
+            ((0.0..=1.0).contains(&bopo.average_share), "bopo.average_share", bopo.average_share.to_string(), "0 to 1"),
             (
                 conditions.lambda_low > 0.0 && conditions.lambda_high >= conditions.lambda_low,
                 "bopo.conditions.lambda_low",
@@ -280,9 +298,13 @@ impl TrainConfig {
             | Variant::QLearning
             | Variant::BopoNoEarlyStop => {}
             Variant::Sft => self.bopo.iterations = 0,
-            Variant::Grpo | Variant::GrpoNoSft => self.bopo.advantage = Advantage::Grpo,
+            Variant::Grpo | Variant::GrpoNoSft => {
+                self.bopo.advantage = Advantage::Grpo;
+                self.bopo.average_share = 0.0;
+            }
             Variant::Ppo => {
-                self.bopo.reference_share = 0.0;
+                self.bopo.references = false;
+                self.bopo.average_share = 0.0;
                 self.bopo.bonus.hard = 0.0;
             }
             Variant::FittedQ => self.q_learning.conservatism = 0.0,
@@ -290,7 +312,9 @@ impl TrainConfig {
                 self.q_learning.conservatism = 0.0;
                 self.q_learning.looks_ahead = false;
             }
-            Variant::BopoNoReference => self.bopo.reference_share = 0.0,
+            Variant::BopoNoReference => self.bopo.references = false,
+            Variant::BopoNoAveraging => self.bopo.average_share = 0.0,
+            Variant::BopoNoDecay => self.bopo.weight_decay = 0.0,
             Variant::BopoHardBonus => self.bopo.bonus.hard = HARD_BONUS,
             Variant::BopoNoHistory => self.hidden.history = true,
             Variant::BopoNoCachePrice => self.hidden.cache = true,
@@ -357,6 +381,21 @@ mod tests {
         assert_eq!(message, "optimize.bopo.conditions.min_large_calls is 16, expected 1 to max_large_calls");
         config.bopo.conditions.max_large_calls = 16;
         config.check().unwrap();
+    }
+
+    #[test]
+    fn weights_may_decay_not_at_all_but_they_do_not_grow() {
+        let mut config = TrainConfig::default();
+        config.bopo.weight_decay = 0.0;
+        config.check().unwrap();
+        for (weight_decay, found) in [(-0.5, "-0.5"), (f64::NAN, "NaN")] {
+            config.bopo.weight_decay = weight_decay;
+            let message = config.check().unwrap_err().to_string();
+            assert_eq!(
+                message,
+                format!("optimize.bopo.weight_decay is {found}, expected a number that is not below 0")
+            );
+        }
     }
 
     #[test]

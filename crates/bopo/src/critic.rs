@@ -1,80 +1,49 @@
-//! The critic's references: what the boundary policies went on to achieve from the states that they visited.
+//! What the critic is told of a task: what the boundary policies achieve on it.
+//!
+//! The router never learns this, and need not: the critic only judges episodes in training. What it expects of a task that both
+//! models solve, or neither, is then no surprise that a choice of model is praised or blamed for.
 
-use std::collections::HashMap;
+use tollgate_routing::{BoundaryLabel, Objective, ProbeStats};
 
-use rand::{RngExt, SeedableRng};
-use rand_pcg::Pcg64Mcg;
-use tollgate_policy::FeatureConfig;
-use tollgate_routing::{Budget, Difficulty, Episode, ModelPool, NanoUsd, Objective};
+use crate::reward::{BoundaryCosts, cost_in_spreads};
 
-use crate::batch::StepRows;
-use crate::condition::{ConditionConfig, OperatingPoint};
-use crate::replay::replay;
-use crate::reward::{Bonus, outcome_reward};
+/// Value and cost of always-small, and of always-large.
+pub(crate) const N_REFERENCES: usize = 4;
 
-/// Steps of boundary probes with what followed them.
-pub(crate) struct ReferenceRows {
-    pub(crate) steps: StepRows,
-    /// Success to come, as the critic counts it. `[n_rows]`.
-    pub(crate) success: Vec<f32>,
-    /// Cost to come, in spreads. `[n_rows]`.
-    pub(crate) cost: Vec<f32>,
+/// Mean value (0 to 1) and mean cost (in `unit`s) of always-small's probes of a task, then of always-large's.
+pub(crate) fn references(label: &BoundaryLabel, objective: Objective, unit: &BoundaryCosts) -> [f32; N_REFERENCES] {
+    let value = |stats: &ProbeStats| stats.mean_value(objective) as f32;
+    let cost = |stats: &ProbeStats| cost_in_spreads(stats.mean_cost, unit);
+    [value(&label.small), cost(&label.small), value(&label.large), cost(&label.large)]
 }
 
-/// At most so many steps of probes are kept.
-const MAX_REFERENCE_ROWS: usize = 12_000;
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tollgate_routing::{Difficulty, NanoUsd, TaskId};
 
-/// What probes are turned into references with.
-pub(crate) struct ReferenceContext<'a> {
-    pub(crate) pool: &'a ModelPool,
-    pub(crate) features: FeatureConfig,
-    pub(crate) conditions: &'a ConditionConfig,
-    pub(crate) difficulties: &'a HashMap<&'a str, Difficulty>,
-    pub(crate) spread: NanoUsd,
-    pub(crate) objective: Objective,
-    pub(crate) bonus: &'a Bonus,
-}
-
-/// Replays probes, drawn evenly until there are enough steps. Each is shown an uncapped operating point, for the probes
-/// were played without a cap.
-pub(crate) fn reference_rows(probes: &[&Episode], context: &ReferenceContext<'_>, seed: u64) -> ReferenceRows {
-    let mut rng = Pcg64Mcg::seed_from_u64(seed);
-    let mut rows = ReferenceRows {
-        steps: StepRows::new(context.features.n_features(), context.features.n_models),
-        success: Vec::new(),
-        cost: Vec::new(),
-    };
-    while rows.success.len() < MAX_REFERENCE_ROWS && !probes.is_empty() {
-        let n_before = rows.success.len();
-        for _ in 0..probes.len().min(64) {
-            let episode = probes[rng.random_range(0..probes.len())];
-            let lambda = context.conditions.draw(context.spread, &mut rng).lambda;
-            let replayed =
-                replay(episode, OperatingPoint { lambda, budget: Budget::Unlimited }, context.pool, context.features);
-            rows.steps.extend(&replayed);
-            let difficulty = context.difficulties.get(episode.task.id.as_str()).copied().unwrap_or(Difficulty::Easy);
-            let value = context.objective.value(episode.is_success, episode.score);
-            let success = outcome_reward(value, difficulty, context.bonus);
-            rows.success.extend(std::iter::repeat_n(success, replayed.len()));
-            rows.cost.extend(cost_to_go(episode, context.spread).into_iter().take(replayed.len()));
-        }
-        if rows.success.len() == n_before {
-            break;
-        }
+    #[test]
+    fn a_task_is_known_by_what_both_models_alone_make_of_it() {
+        let probes = |successes, mean_score, mean_cost| ProbeStats {
+            successes,
+            episodes: 4,
+            mean_cost: NanoUsd::new(mean_cost),
+            mean_score,
+        };
+        let label = BoundaryLabel {
+            task_id: TaskId::new("task"),
+            difficulty: Difficulty::Hard,
+            is_contested: false,
+            small: probes(1, 0.5, 200),
+            large: probes(4, 1.0, 900),
+        };
+        let unit = BoundaryCosts { low: NanoUsd::new(100), high: NanoUsd::new(500) };
+        let check = |objective, expected: [f32; N_REFERENCES]| {
+            for (found, expected) in references(&label, objective, &unit).into_iter().zip(expected) {
+                assert!((found - expected).abs() < 1e-6, "found {found}, expected {expected}");
+            }
+        };
+        check(Objective::Success, [0.25, 0.5, 1.0, 2.25]);
+        check(Objective::Score, [0.5, 0.5, 1.0, 2.25]);
     }
-    rows
-}
-
-/// The cost from each step to the end, in spreads. `[n_steps]`.
-fn cost_to_go(episode: &Episode, spread: NanoUsd) -> Vec<f32> {
-    let mut rest = episode.total_cost();
-    episode
-        .steps
-        .iter()
-        .map(|step| {
-            let to_go = rest.get() as f32 / spread.get() as f32;
-            rest = rest.saturating_sub(step.turn.cost);
-            to_go
-        })
-        .collect()
 }

@@ -7,7 +7,7 @@ use crate::advantage::{generalized_advantages, grpo_advantage, reference_guided_
 use crate::batch::StepRows;
 use crate::collect::{RolloutSpec, Trajectory};
 use crate::config::{Advantage, BopoConfig};
-use crate::critic::ReferenceRows;
+use crate::critic::references;
 use crate::error::TrainError;
 use crate::giving_up::worth_of_going_on;
 use crate::reward::{
@@ -19,14 +19,14 @@ pub(crate) struct Guidance<'a> {
     /// One per training task, in the order of the tasks.
     pub(crate) labels: Vec<&'a BoundaryLabel>,
     pub(crate) costs: BoundaryCosts,
-    /// What the critic is fitted to beside its own episodes.
-    pub(crate) references: Option<ReferenceRows>,
     pub(crate) is_conditioned: bool,
 }
 
 /// The steps of an iteration with what training needs to know of each.
 pub(crate) struct Experience {
     pub(crate) steps: StepRows,
+    /// What the critic knows of each step's task; empty where it is told nothing. `[n_steps, n_privileged]`, row by row.
+    pub(crate) references: Vec<f32>,
     pub(crate) old_log_probs: Vec<f32>,
     pub(crate) advantages: Vec<f32>,
     /// Targets of the critic; empty for the group advantages.
@@ -52,6 +52,7 @@ impl Assessor<'_> {
     pub(crate) fn assess(&self, trajectories: &[Trajectory]) -> Result<Experience, TrainError> {
         let mut experience = Experience {
             steps: StepRows::new(self.shape.n_features, self.shape.n_models),
+            references: Vec::new(),
             old_log_probs: Vec::new(),
             advantages: Vec::new(),
             success_returns: Vec::new(),
@@ -187,6 +188,7 @@ impl Assessor<'_> {
         let critic = self.network.freeze_critic()?;
         let mut scratch = Scratch::default();
         let n_features = self.shape.n_features;
+        let mut inputs = Vec::with_capacity(n_features + self.shape.n_privileged);
         let mut errors = 0.0_f64;
         let mut returns = Vec::with_capacity(experience.steps.len());
         for trajectory in trajectories {
@@ -195,8 +197,14 @@ impl Assessor<'_> {
             let lambda = trajectory.spec.point.lambda;
             let n_steps = trajectory.steps.len();
             let (mut success_values, mut cost_values) = (Vec::with_capacity(n_steps), Vec::with_capacity(n_steps));
+            let known = references(label, self.objective, &unit);
+            let known = &known[..self.shape.n_privileged];
             for features in trajectory.steps.features.chunks_exact(n_features) {
-                let heads = critic.forward(features, &mut scratch);
+                inputs.clear();
+                inputs.extend_from_slice(features);
+                inputs.extend_from_slice(known);
+                experience.references.extend_from_slice(known);
+                let heads = critic.forward(&inputs, &mut scratch);
                 success_values.push(heads[0]);
                 cost_values.push(heads[1]);
             }

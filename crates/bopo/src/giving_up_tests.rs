@@ -28,7 +28,7 @@ struct Played {
 }
 
 fn shape(features: &FeatureConfig) -> NetworkShape {
-    NetworkShape { n_features: features.n_features(), n_hidden: 8, n_models: 2, early_stop: true }
+    NetworkShape { n_features: features.n_features(), n_hidden: 8, n_models: 2, early_stop: true, n_privileged: 0 }
 }
 
 /// Some episodes of a policy that is undecided about everything, and whose critic expects nothing.
@@ -67,7 +67,7 @@ fn assess(played: &Played, config: &BopoConfig) -> Experience {
     };
     let labels: Vec<BoundaryLabel> = played.tasks.iter().map(label).collect();
     let costs = BoundaryCosts { low: NanoUsd::ZERO, high: UNIT };
-    let guidance = Guidance { labels: labels.iter().collect(), costs, references: None, is_conditioned: true };
+    let guidance = Guidance { labels: labels.iter().collect(), costs, is_conditioned: true };
     let network = &played.network;
     let assessor =
         Assessor { config, objective: Objective::Success, guidance: &guidance, network, shape: network.shape() };

@@ -14,6 +14,7 @@
 //! ```
 
 mod advantage;
+mod average;
 mod batch;
 mod bopo;
 mod collect;

@@ -7,6 +7,7 @@ use candle_core::Device;
 use serde::{Deserialize, Serialize};
 use tollgate_policy::{CheckpointSpec, RouterNetwork, load_checkpoint, save_checkpoint};
 
+use crate::average::WeightAverage;
 use crate::error::TrainError;
 use crate::optimizer::AdamW;
 
@@ -47,7 +48,14 @@ pub struct IterationMetrics {
     pub lambda_mean: f32,
 }
 
-/// Everything between two iterations that the network does not hold.
+/// What learns, as it stands between two iterations.
+pub(crate) struct Learner<'a> {
+    pub(crate) network: &'a RouterNetwork,
+    pub(crate) optimizer: &'a mut AdamW,
+    pub(crate) average: &'a mut WeightAverage,
+}
+
+/// What else there is between two iterations.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Progress {
     /// Iterations done.
@@ -62,14 +70,14 @@ pub(crate) struct Progress {
 
 const PROGRESS_FILE: &str = "progress.json";
 const MOMENTS_FILE: &str = "moments.safetensors";
+const AVERAGE_FILE: &str = "average.safetensors";
 
 /// Saves progress beside the earlier one, puts it in place with one rename, and removes the earlier one.
 pub(crate) fn save_progress(
     directory: &Path,
     progress: &Progress,
     spec: &CheckpointSpec,
-    network: &RouterNetwork,
-    optimizer: &AdamW,
+    learner: &Learner<'_>,
 ) -> Result<(), TrainError> {
     let fail =
         |error: &dyn std::fmt::Display| TrainError::Progress { path: directory.to_owned(), reason: error.to_string() };
@@ -77,8 +85,9 @@ pub(crate) fn save_progress(
     if temporary.exists() {
         fs::remove_dir_all(&temporary).map_err(|error| fail(&error))?;
     }
-    save_checkpoint(&temporary, spec, network)?;
-    optimizer.save(&temporary.join(MOMENTS_FILE)).map_err(|error| fail(&error))?;
+    save_checkpoint(&temporary, spec, learner.network)?;
+    learner.optimizer.save(&temporary.join(MOMENTS_FILE)).map_err(|error| fail(&error))?;
+    learner.average.save(learner.network, &temporary.join(AVERAGE_FILE)).map_err(|error| fail(&error))?;
     let text = serde_json::to_string(progress).map_err(|error| fail(&error))?;
     fs::write(temporary.join(PROGRESS_FILE), text).map_err(|error| fail(&error))?;
 
@@ -91,12 +100,11 @@ pub(crate) fn save_progress(
     Ok(())
 }
 
-/// Puts the newest progress of the same settings into `network` and `optimizer`. `None` when there is none.
+/// Puts the newest progress of the same settings into `learner`. `None` when there is none.
 pub(crate) fn load_progress(
     directory: &Path,
     settings: &str,
-    network: &RouterNetwork,
-    optimizer: &mut AdamW,
+    learner: &mut Learner<'_>,
     device: &Device,
 ) -> Result<Option<Progress>, TrainError> {
     let Some(path) = saved(directory).pop() else { return Ok(None) };
@@ -107,10 +115,12 @@ pub(crate) fn load_progress(
         return Ok(None);
     }
     let (_, saved_network) = load_checkpoint(&path, device)?;
-    for ((_, variable), (_, saved)) in network.variables().iter().zip(saved_network.variables()) {
+    for ((_, variable), (_, saved)) in learner.network.variables().iter().zip(saved_network.variables()) {
         variable.set(saved.as_tensor())?;
     }
-    optimizer.load(&path.join(MOMENTS_FILE)).map_err(|error| fail(&error))?;
+    learner.optimizer.load(&path.join(MOMENTS_FILE)).map_err(|error| fail(&error))?;
+    *learner.average =
+        WeightAverage::load(learner.network, &path.join(AVERAGE_FILE), device).map_err(|error| fail(&error))?;
     Ok(Some(progress))
 }
 

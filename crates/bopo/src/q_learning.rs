@@ -284,8 +284,13 @@ mod tests {
         let (pool, conditions) = (pool(), ConditionConfig::default());
         let episodes = [episode(&[0, 1], false)];
         let inputs = inputs(&episodes, &pool, &conditions);
-        let shape =
-            NetworkShape { n_features: inputs.features.n_features(), n_hidden: 4, n_models: 2, early_stop: false };
+        let shape = NetworkShape {
+            n_features: inputs.features.n_features(),
+            n_hidden: 4,
+            n_models: 2,
+            early_stop: false,
+            n_privileged: 0,
+        };
         let network = RouterNetwork::new(shape, 1, &Device::Cpu).unwrap();
         let transitions = relabel(&inputs, 3, &mut Pcg64Mcg::seed_from_u64(1));
         let found = targets(&network, &network, &transitions, &Device::Cpu).unwrap();

@@ -6,11 +6,11 @@ use std::path::Path;
 use candle_core::Device;
 use tollgate_policy::{CheckpointSpec, FEATURE_VERSION, FeatureConfig, NetworkShape, RouterNetwork, save_checkpoint};
 use tollgate_rollout::{Arena, derive_seed};
-use tollgate_routing::{BoundaryLabel, Difficulty, Episode, Objective, SftExample, Task};
+use tollgate_routing::{BoundaryLabel, Episode, Objective, SftExample, Task};
 
 use crate::bopo::Bopo;
 use crate::config::TrainConfig;
-use crate::critic::{ReferenceContext, reference_rows};
+use crate::critic::N_REFERENCES;
 use crate::error::TrainError;
 use crate::experience::Guidance;
 use crate::progress::IterationMetrics;
@@ -89,7 +89,6 @@ enum Stream {
     Weights = 1,
     Sft = 2,
     Rollouts = 3,
-    References = 4,
     Static = 5,
     QLearning = 6,
 }
@@ -129,6 +128,7 @@ impl<'a> Setup<'a> {
             })?;
         let pool = inputs.arena.pool();
         let features = feature_config(config, pool.len(), inputs.arena.n_signals(), costs.high.get());
+        let learns_by_acting = !variant.is_offline();
         let spec = CheckpointSpec {
             feature_version: FEATURE_VERSION,
             features,
@@ -137,6 +137,7 @@ impl<'a> Setup<'a> {
                 n_hidden: config.n_hidden,
                 n_models: pool.len(),
                 early_stop: config.early_stop,
+                n_privileged: if learns_by_acting && config.bopo.knows_references() { N_REFERENCES } else { 0 },
             },
             policy_id: variant.as_str().to_owned(),
             train_seed,
@@ -210,24 +211,8 @@ impl<'a> Setup<'a> {
         if self.config.bopo.iterations == 0 {
             return Ok(Vec::new());
         }
-        let difficulties: HashMap<&str, Difficulty> =
-            self.labels.iter().map(|(&id, label)| (id, label.difficulty)).collect();
-        let has_references = self.config.bopo.advantage.has_critic() && self.config.bopo.reference_share > 0.0;
-        let references = has_references.then(|| {
-            let context = ReferenceContext {
-                pool: self.inputs.arena.pool(),
-                features: self.spec.features,
-                conditions: &self.config.bopo.conditions,
-                difficulties: &difficulties,
-                spread: self.costs.spread(),
-                objective: self.inputs.objective,
-                bonus: &self.config.bopo.bonus,
-            };
-            let probes: Vec<&Episode> = self.probes().collect();
-            reference_rows(&probes, &context, derive_seed(self.train_seed, Stream::References as u64))
-        });
         let labels = self.inputs.tasks.iter().map(|task| self.labels[task.id.as_str()]).collect();
-        let guidance = Guidance { labels, costs: self.costs, references, is_conditioned };
+        let guidance = Guidance { labels, costs: self.costs, is_conditioned };
         let seed = derive_seed(self.train_seed, Stream::Rollouts as u64);
         Bopo::new(self.inputs, self.config, &self.spec, guidance, network, device, seed)?.run(directory, observer)
     }

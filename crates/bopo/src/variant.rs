@@ -28,6 +28,10 @@ pub enum Variant {
     BopoWarmStart,
     /// BoPO whose advantage knows no boundary policy.
     BopoNoReference,
+    /// BoPO that ends with its last weights.
+    BopoNoAveraging,
+    /// BoPO whose weights do not decay.
+    BopoNoDecay,
     /// BoPO with the published bonus for hard tasks.
     BopoHardBonus,
     /// BoPO at one `lambda`, without caps, blind to the operating point.
@@ -52,7 +56,7 @@ pub enum Variant {
 
 impl Variant {
     /// Every variant.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 23] = [
         Self::Bopo,
         Self::Sft,
         Self::Grpo,
@@ -64,6 +68,8 @@ impl Variant {
         Self::Static,
         Self::BopoWarmStart,
         Self::BopoNoReference,
+        Self::BopoNoAveraging,
+        Self::BopoNoDecay,
         Self::BopoHardBonus,
         Self::BopoNoConditioning,
         Self::BopoNoHistory,
@@ -133,6 +139,8 @@ impl Variant {
             Self::Static => "static",
             Self::BopoWarmStart => "bopo-warm-start",
             Self::BopoNoReference => "bopo-no-reference",
+            Self::BopoNoAveraging => "bopo-no-averaging",
+            Self::BopoNoDecay => "bopo-no-decay",
             Self::BopoHardBonus => "bopo-hard-bonus",
             Self::BopoNoConditioning => "bopo-no-conditioning",
             Self::BopoNoHistory => "bopo-no-history",

@@ -58,8 +58,9 @@ impl Slot {
     pub const fn stage_version(self) -> u32 {
         match self {
             // 2: caution in giving up, training that plays on, and free cost at the low end of its feature. 3: a start from random
-            // weights.
-            Self::Optimize => 3,
+            // weights. 4: a critic that knows what the boundary policies achieve on the task, the
+            // mean of the last weights, and weights that decay.
+            Self::Optimize => 4,
             Self::Simulate | Self::Classify | Self::Synthesize | Self::Evaluate | Self::Report => 1,
         }
     }

@@ -173,7 +173,13 @@ mod tests {
 
     fn network() -> (CheckpointSpec, RouterNetwork) {
         let features = FeatureConfig::signals(2, 3, 1_000);
-        let shape = NetworkShape { n_features: features.n_features(), n_hidden: 8, n_models: 2, early_stop: false };
+        let shape = NetworkShape {
+            n_features: features.n_features(),
+            n_hidden: 8,
+            n_models: 2,
+            early_stop: false,
+            n_privileged: 0,
+        };
         let spec = CheckpointSpec {
             feature_version: FEATURE_VERSION,
             features,

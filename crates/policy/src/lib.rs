@@ -9,7 +9,7 @@
 //! use candle_core::Device;
 //!
 //! let features = FeatureConfig::text(2, 1_000_000);
-//! let shape = NetworkShape { n_features: features.n_features(), n_hidden: 64, n_models: 2, early_stop: false };
+//! let shape = NetworkShape { n_features: features.n_features(), n_hidden: 64, n_models: 2, early_stop: false, n_privileged: 0 };
 //! let network = RouterNetwork::new(shape, 7, &Device::Cpu)?;
 //! assert_eq!(network.freeze()?.n_outputs(), 2);
 //! # Ok::<(), Box<dyn std::error::Error>>(())

@@ -21,6 +21,10 @@ pub struct NetworkShape {
     pub n_models: usize,
     /// Whether there is one more logit: to give the task up.
     pub early_stop: bool,
+    /// What the critic sees after the features, and the policy does not: numbers about the task that are known in training
+    /// alone (asymmetric actor-critic, Pinto et al., arXiv 1710.06542).
+    #[serde(default)]
+    pub n_privileged: usize,
 }
 
 impl NetworkShape {
@@ -63,9 +67,12 @@ impl RouterNetwork {
             (0..n_in * n_out).map(|_| rng.random_range(-bound..bound)).collect::<Vec<f32>>()
         };
         let mut variables = Vec::new();
-        for (name, n_out, last_gain) in [("policy", shape.n_actions(), 0.01), ("critic", N_CRITIC_HEADS, 0.1)] {
+        for (name, n_in, n_out, last_gain) in [
+            ("policy", shape.n_features, shape.n_actions(), 0.01),
+            ("critic", shape.n_features + shape.n_privileged, N_CRITIC_HEADS, 0.1),
+        ] {
             let sizes = [
-                (shape.n_features, shape.n_hidden, 1.0),
+                (n_in, shape.n_hidden, 1.0),
                 (shape.n_hidden, shape.n_hidden, 1.0),
                 (shape.n_hidden, n_out, last_gain),
             ];
@@ -115,12 +122,12 @@ impl RouterNetwork {
     /// The critic's expectations.
     ///
     /// # Shapes
-    /// `features`: `[batch, n_features]`. Returns two tensors `[batch]`.
+    /// `inputs`: `[batch, n_features + n_privileged]`. Returns two tensors `[batch]`.
     ///
     /// # Errors
     /// When a shape does not fit.
-    pub fn critique(&self, features: &Tensor) -> Result<Critique> {
-        let heads = self.critic.forward(features)?;
+    pub fn critique(&self, inputs: &Tensor) -> Result<Critique> {
+        let heads = self.critic.forward(inputs)?;
         Ok(Critique { success: heads.narrow(1, 0, 1)?.squeeze(1)?, cost: heads.narrow(1, 1, 1)?.squeeze(1)? })
     }
 
@@ -209,7 +216,8 @@ mod tests {
     use super::*;
     use crate::Scratch;
 
-    const SHAPE: NetworkShape = NetworkShape { n_features: 37, n_hidden: 24, n_models: 3, early_stop: false };
+    const SHAPE: NetworkShape =
+        NetworkShape { n_features: 37, n_hidden: 24, n_models: 3, early_stop: false, n_privileged: 0 };
 
     #[test]
     fn the_same_seed_gives_the_same_network() {
@@ -228,6 +236,14 @@ mod tests {
         let logits = network.logits(&Tensor::zeros((1, 37), DType::F32, &Device::Cpu).unwrap()).unwrap();
         assert_eq!(logits.to_vec2::<f32>().unwrap(), [[0.0, 0.0, 0.0, INITIAL_STOP_LOGIT]]);
         assert_eq!(network.freeze_critic().unwrap().n_outputs(), N_CRITIC_HEADS);
+    }
+
+    #[test]
+    fn the_critic_alone_sees_what_is_known_in_training() {
+        let network = RouterNetwork::new(NetworkShape { n_privileged: 4, ..SHAPE }, 5, &Device::Cpu).unwrap();
+        assert_eq!((network.freeze().unwrap().n_features(), network.freeze_critic().unwrap().n_features()), (37, 41));
+        let policy_weights = |network: &RouterNetwork| network.variables()[0].1.to_vec2::<f32>().unwrap();
+        assert_eq!(policy_weights(&network), policy_weights(&RouterNetwork::new(SHAPE, 5, &Device::Cpu).unwrap()));
     }
 
     #[test]

@@ -196,6 +196,7 @@ fn decision_micros(n_repetitions: usize) -> anyhow::Result<f64> {
         n_hidden: N_HIDDEN,
         n_models: arena.pool().len(),
         early_stop: true,
+        n_privileged: 0,
     };
     let network = Arc::new(RouterNetwork::new(shape, 1, &Device::Cpu)?.freeze()?);
     let mut policy = LearnedPolicy::new("bench", network, features, Choice::Greedy);
@@ -246,7 +247,13 @@ fn long_observation() -> Observation {
 /// Milliseconds per forward pass, backward pass and update on a batch.
 fn training_step_millis(n_repetitions: usize) -> anyhow::Result<f64> {
     let features = FeatureConfig::text(2, 10_000_000);
-    let shape = NetworkShape { n_features: features.n_features(), n_hidden: N_HIDDEN, n_models: 2, early_stop: true };
+    let shape = NetworkShape {
+        n_features: features.n_features(),
+        n_hidden: N_HIDDEN,
+        n_models: 2,
+        early_stop: true,
+        n_privileged: 0,
+    };
     let network = RouterNetwork::new(shape, 1, &Device::Cpu)?;
     let values: Vec<f32> = (0..BATCH * shape.n_features).map(|index| (index % 7) as f32 / 7.0).collect();
     let batch = candle_core::Tensor::from_vec(values, (BATCH, shape.n_features), &Device::Cpu)?;

@@ -151,7 +151,7 @@ mod tests {
         CheckpointSpec {
             feature_version: FEATURE_VERSION,
             features: FeatureConfig::text(2, 1_000),
-            shape: NetworkShape { early_stop: false, n_features: 1, n_hidden: 1, n_models: 2 },
+            shape: NetworkShape { early_stop: false, n_features: 1, n_hidden: 1, n_models: 2, n_privileged: 0 },
             policy_id: "bopo".into(),
             train_seed: 1,
             models: vec!["small".into(), "large".into()],

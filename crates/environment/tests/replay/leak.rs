@@ -46,6 +46,7 @@ fn network(features: FeatureConfig) -> Arc<DecisionNetwork> {
         n_hidden: 32,
         n_models: features.n_models,
         early_stop: false,
+        n_privileged: 0,
     };
     Arc::new(RouterNetwork::new(shape, 11, &candle_core::Device::Cpu).unwrap().freeze().unwrap())
 }
