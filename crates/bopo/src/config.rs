@@ -72,8 +72,7 @@ pub struct BopoConfig {
     pub minibatch_size: usize,
     /// Step size of AdamW at the start; it falls linearly to a tenth.
     pub learning_rate: f64,
-    /// Decay of AdamW, of all that acts while it trains: tasks of training are few, and weights that nothing pulls back learn them by
-    /// heart.
+    /// Decay of AdamW: tasks of training are few, and weights that nothing pulls back learn them by heart.
     pub weight_decay: f64,
     /// The gradient's norm is limited to this.
     pub max_grad_norm: f32,
@@ -144,6 +143,9 @@ impl Default for BopoConfig {
 
 /// `r_hard` of the variant that has one. The paper names no figure; this is the middle of what our measured defaults tried.
 const HARD_BONUS: f32 = 0.25;
+
+/// The most that a rival's weights decay by: PPO, trained with 0.05, is worse at most weights of the cost (docs/method.md).
+const RIVAL_WEIGHT_DECAY: f64 = 1e-4;
 
 /// All settings of one training.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -300,12 +302,12 @@ impl TrainConfig {
             Variant::Sft => self.bopo.iterations = 0,
             Variant::Grpo | Variant::GrpoNoSft => {
                 self.bopo.advantage = Advantage::Grpo;
-                self.bopo.average_share = 0.0;
+                self.as_rivals_are_trained();
             }
             Variant::Ppo => {
                 self.bopo.references = false;
-                self.bopo.average_share = 0.0;
                 self.bopo.bonus.hard = 0.0;
+                self.as_rivals_are_trained();
             }
             Variant::FittedQ => self.q_learning.conservatism = 0.0,
             Variant::StepValue => {
@@ -332,6 +334,12 @@ impl TrainConfig {
         }
         self.early_stop &= variant.may_give_up();
         self
+    }
+
+    /// Ends with the last weights, as published, and lets weights decay by no more than is best for rivals.
+    fn as_rivals_are_trained(&mut self) {
+        self.bopo.average_share = 0.0;
+        self.bopo.weight_decay = self.bopo.weight_decay.min(RIVAL_WEIGHT_DECAY);
     }
 }
 
@@ -381,6 +389,20 @@ mod tests {
         assert_eq!(message, "optimize.bopo.conditions.min_large_calls is 16, expected 1 to max_large_calls");
         config.bopo.conditions.max_large_calls = 16;
         config.check().unwrap();
+    }
+
+    #[test]
+    fn rivals_keep_their_last_weights_and_the_decay_that_is_best_for_them() {
+        let settings = |weight_decay, variant: Variant| {
+            let mut config = TrainConfig::default();
+            config.bopo.weight_decay = weight_decay;
+            let bopo = config.for_variant(variant).bopo;
+            (bopo.weight_decay, bopo.average_share)
+        };
+        for rival in [Variant::Ppo, Variant::Grpo, Variant::GrpoNoSft] {
+            assert_eq!((settings(0.05, rival), settings(0.0, rival)), ((1e-4, 0.0), (0.0, 0.0)), "{}", rival.as_str());
+        }
+        assert_eq!((settings(0.05, Variant::Bopo), settings(0.05, Variant::BopoNoDecay)), ((0.05, 0.3), (0.0, 0.3)));
     }
 
     #[test]
