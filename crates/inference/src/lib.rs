@@ -41,6 +41,6 @@ pub use evaluation::{
 pub use oracle::{Oracle, OracleScale};
 pub use statistics::{
     Boundaries, Estimate, Frontier, FrontierPoint, Hull, Metric, OperatingPoint, OperatingPointRule, OutcomeGroup,
-    OutcomeTable, RelativeToLarge, Resamples, RunFigure, RunResamples, Summary, choose_operating_point, frontier,
-    frontier_area_difference, paired_difference, relative_to_large, summarize,
+    OutcomeTable, RelativeToLarge, Resamples, RunFigure, RunResamples, Summary, choose_operating_point,
+    choose_within_cost, frontier, frontier_area_difference, paired_difference, relative_to_large, summarize,
 };

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tollgate_bopo::Variant;
 use tollgate_inference::{
     Boundaries, Estimate, InferenceError, Metric, OperatingPointRule, OutcomeGroup, OutcomeTable, RunFigure,
-    RunResamples, choose_operating_point,
+    RunResamples, choose_operating_point, choose_within_cost,
 };
 use tollgate_routing::{Budget, Split};
 
@@ -21,8 +21,14 @@ const TO_THE_END: &str = Variant::BopoNoEarlyStop.as_str();
 /// Keeps the resamples of a study apart from those of a report.
 const STUDY_SEED: u64 = 0x53_54_55_44_59;
 
-/// Shares of always-large's success that operating points have to keep.
-const SHARES: [f64; 3] = [0.99, 0.97, 0.95];
+/// What an operating point is picked by on the validation tasks.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Asked {
+    /// The cheapest that keeps this share of always-large's success.
+    Success(f64),
+    /// The most successful for at most this share of always-large's cost.
+    Cost(f64),
+}
 
 /// What a column of a table holds.
 #[derive(Debug, Clone, Copy)]
@@ -64,12 +70,12 @@ pub(crate) struct Line {
     pub(crate) main_less_this: Vec<Option<Estimate>>,
 }
 
-/// What a family keeps of always-large's success, and for how much of its cost, at the points picked for [`SHARES`].
+/// What a family keeps of always-large's success, and for how much of its cost, at the points that were asked for.
 #[derive(Debug, Clone)]
 pub(crate) struct OperatingPoints {
     pub(crate) family: Arc<str>,
-    /// Per share that was asked for: of always-large's success, of its cost, on the reported split.
-    pub(crate) points: Vec<(f64, Estimate, Estimate)>,
+    /// Per point that was asked for: share of always-large's success, and of its cost, on the reported split.
+    pub(crate) points: Vec<[Estimate; 2]>,
 }
 
 /// What the main method gains and loses at one weight of the cost by giving up, over all episodes of a run.
@@ -182,20 +188,20 @@ impl Comparison {
         self.lines(&caps.iter().map(|&cap| Figure::UnderCap(cap)).collect::<Vec<_>>())
     }
 
-    /// The cheapest points that keep a share of always-large's success on the validation tasks.
-    pub(crate) fn operating_points(&self) -> anyhow::Result<Vec<OperatingPoints>> {
+    /// What every family reaches at the points that the validation tasks pick, one per wish.
+    pub(crate) fn operating_points(&self, wishes: &[Asked]) -> anyhow::Result<Vec<OperatingPoints>> {
         let points = |family: &Arc<str>| -> Result<Option<OperatingPoints>, InferenceError> {
             let mut points = Vec::new();
-            for share in SHARES {
+            for &asked in wishes {
                 let mut figures: [Vec<RunFigure>; 2] = [Vec::new(), Vec::new()];
                 for run in &self.runs {
-                    let Some(ratios) = self.relative_to_large(run, family, share)? else { return Ok(None) };
+                    let Some(ratios) = self.relative_to_large(run, family, asked)? else { return Ok(None) };
                     for (figures, ratio) in figures.iter_mut().zip(ratios) {
                         figures.push(ratio);
                     }
                 }
                 let [success, cost] = figures;
-                points.push((share, self.resamples.estimate(&success)?, self.resamples.estimate(&cost)?));
+                points.push([self.resamples.estimate(&success)?, self.resamples.estimate(&cost)?]);
             }
             Ok(Some(OperatingPoints { family: family.clone(), points }))
         };
@@ -204,14 +210,25 @@ impl Comparison {
     }
 
     /// Success and cost over always-large's, at the point of `family` that the validation tasks pick.
-    fn relative_to_large(&self, run: &Run, family: &str, share: f64) -> Result<Option<[RunFigure; 2]>, InferenceError> {
+    fn relative_to_large(
+        &self,
+        run: &Run,
+        family: &str,
+        asked: Asked,
+    ) -> Result<Option<[RunFigure; 2]>, InferenceError> {
         let mut candidates = run.validation.family(family);
         candidates.retain(|group| group.budget == Budget::Unlimited);
         if candidates.is_empty() {
             return Ok(None);
         }
-        let rule = OperatingPointRule { success_share: share, ..OperatingPointRule::default() };
-        let chosen = choose_operating_point(&candidates, &run.validation.boundaries()?, &rule)?;
+        let boundaries = run.validation.boundaries()?;
+        let chosen = match asked {
+            Asked::Success(success_share) => {
+                let rule = OperatingPointRule { success_share, ..OperatingPointRule::default() };
+                choose_operating_point(&candidates, &boundaries, &rule)?
+            }
+            Asked::Cost(share) => choose_within_cost(&candidates, &boundaries, share)?,
+        };
         let group = run.test.find(&chosen.policy_id, chosen.lambda, chosen.budget).ok_or(InferenceError::NoEpisodes)?;
         let boundaries = run.test.boundaries()?;
         let ratio = |metric| {

@@ -14,7 +14,7 @@ use std::path::Path;
 
 use anyhow::Context;
 
-pub(crate) use comparison::{Comparison, GivingUp, OperatingPoints};
+pub(crate) use comparison::{Asked, Comparison, GivingUp};
 pub(crate) use page::{Origin, figure, page};
 pub(crate) use robustness::{WorldFigures, robustness_page};
 pub(crate) use specialists::{Point, SuiteFigures, specialists_page};

@@ -14,7 +14,7 @@ pub use bootstrap::{Estimate, Resamples};
 pub use frontier::{Frontier, FrontierPoint, frontier, frontier_area_difference};
 pub use hull::Hull;
 pub use operating_point::{
-    OperatingPoint, OperatingPointRule, RelativeToLarge, choose_operating_point, relative_to_large,
+    OperatingPoint, OperatingPointRule, RelativeToLarge, choose_operating_point, choose_within_cost, relative_to_large,
 };
 pub use outcomes::{Boundaries, Metric, OutcomeGroup, OutcomeTable};
 pub use runs::{RunFigure, RunResamples};

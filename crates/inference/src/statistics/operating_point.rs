@@ -1,5 +1,6 @@
 //! Which lambda to run with: chosen on validation tasks, reported on others.
 
+use std::cmp::Ordering;
 use std::sync::Arc;
 
 use tollgate_routing::Budget;
@@ -33,12 +34,25 @@ pub struct OperatingPoint {
     pub lambda: f32,
     /// The hard limit.
     pub budget: Budget,
-    /// Whether it keeps what the rule asks for. If no candidate does, the one of most success is chosen.
+    /// Whether it is what was asked for. If no candidate is, the one that comes nearest is chosen.
     pub is_met: bool,
     /// Its success as a share of always-large's, on the tasks it was chosen on.
     pub success_of_large: f64,
     /// Its mean cost as a share of always-large's, on the tasks it was chosen on.
     pub cost_of_large: f64,
+}
+
+impl OperatingPoint {
+    fn of(chosen: &OutcomeGroup, large: &OutcomeGroup, is_met: bool) -> Self {
+        Self {
+            policy_id: chosen.policy_id.clone(),
+            lambda: chosen.lambda,
+            budget: chosen.budget,
+            is_met,
+            success_of_large: success(chosen) / success(large),
+            cost_of_large: cost(chosen) / cost(large),
+        }
+    }
 }
 
 /// A policy measured against always-large.
@@ -50,7 +64,8 @@ pub struct RelativeToLarge {
     pub cost_of_large: Estimate,
 }
 
-/// The cheapest of `candidates` that keeps what `rule` asks for; all are outcomes on validation tasks.
+/// The cheapest of `candidates` that keeps what `rule` asks for; all are outcomes on validation tasks. If none does, the most
+/// successful.
 ///
 /// # Errors
 /// [`InferenceError::NoEpisodes`] without candidates, [`InferenceError::Setting`] for a rule outside its range.
@@ -65,27 +80,50 @@ pub fn choose_operating_point(
     check("success_share", rule.success_share, "above 0", rule.success_share > 0.0)?;
     check("margin_standard_errors", rule.margin_standard_errors, "0 or more", rule.margin_standard_errors >= 0.0)?;
     let large = boundaries.large();
-    let cost = |group: &OutcomeGroup| group.mean(Metric::CostUsd);
-    let success = |group: &OutcomeGroup| group.mean(Metric::Value);
-    let cheapest = candidates
-        .iter()
-        .filter(|group| keeps(group, large, rule))
-        .min_by(|left, right| cost(left).total_cmp(&cost(right)).then(success(right).total_cmp(&success(left))));
-    let best = || {
-        let by_success = |left: &&&OutcomeGroup, right: &&&OutcomeGroup| {
-            success(right).total_cmp(&success(left)).then(cost(left).total_cmp(&cost(right)))
-        };
-        candidates.iter().min_by(by_success)
-    };
+    let cheapest =
+        candidates.iter().filter(|group| keeps(group, large, rule)).min_by(|left, right| by_cost(left, right));
+    let best = || candidates.iter().min_by(|left, right| by_success(left, right));
     let chosen = cheapest.or_else(best).ok_or(InferenceError::NoEpisodes)?;
-    Ok(OperatingPoint {
-        policy_id: chosen.policy_id.clone(),
-        lambda: chosen.lambda,
-        budget: chosen.budget,
-        is_met: cheapest.is_some(),
-        success_of_large: success(chosen) / success(large),
-        cost_of_large: cost(chosen) / cost(large),
-    })
+    Ok(OperatingPoint::of(chosen, large, cheapest.is_some()))
+}
+
+/// The most successful of `candidates` whose mean cost is at most `cost_share` of always-large's; all are outcomes on validation tasks.
+/// If none is that cheap, the cheapest, which is then not met.
+///
+/// # Errors
+/// [`InferenceError::NoEpisodes`] without candidates, [`InferenceError::Setting`] for a share that is not above 0.
+pub fn choose_within_cost(
+    candidates: &[&OutcomeGroup],
+    boundaries: &Boundaries<'_>,
+    cost_share: f64,
+) -> Result<OperatingPoint, InferenceError> {
+    if cost_share.is_nan() || cost_share <= 0.0 {
+        return Err(InferenceError::Setting { name: "cost_share", value: cost_share, expected: "above 0" });
+    }
+    let large = boundaries.large();
+    let most = cost_share * cost(large) * (1.0 + ROUNDING);
+    let best = candidates.iter().filter(|group| cost(group) <= most).min_by(|left, right| by_success(left, right));
+    let cheapest = || candidates.iter().min_by(|left, right| by_cost(left, right));
+    let chosen = best.or_else(cheapest).ok_or(InferenceError::NoEpisodes)?;
+    Ok(OperatingPoint::of(chosen, large, best.is_some()))
+}
+
+fn cost(group: &OutcomeGroup) -> f64 {
+    group.mean(Metric::CostUsd)
+}
+
+fn success(group: &OutcomeGroup) -> f64 {
+    group.mean(Metric::Value)
+}
+
+/// The cheaper first, of equally cheap ones the more successful.
+fn by_cost(left: &OutcomeGroup, right: &OutcomeGroup) -> Ordering {
+    cost(left).total_cmp(&cost(right)).then(success(right).total_cmp(&success(left)))
+}
+
+/// The more successful first, of equally successful ones the cheaper.
+fn by_success(left: &OutcomeGroup, right: &OutcomeGroup) -> Ordering {
+    success(right).total_cmp(&success(left)).then(cost(left).total_cmp(&cost(right)))
 }
 
 /// Success and cost of `group` as shares of always-large's, resampled together; for the test tasks.
@@ -137,8 +175,13 @@ mod tests {
         (0..10).map(|task| (task < n_solved, cost_usd)).collect()
     }
 
+    /// Checks what is chosen from 8, 7 and 6 of 10 solved for 6, 4 and 2 dollars, where always-large solves 8 for 10.
     #[track_caller]
-    fn check(rule: OperatingPointRule, lambda: f32, is_met: bool) {
+    fn check_chosen(
+        choose: impl Fn(&[&OutcomeGroup], &Boundaries<'_>) -> Result<OperatingPoint, InferenceError>,
+        lambda: f32,
+        is_met: bool,
+    ) {
         let outcomes: Vec<_> =
             [(4, 1), (8, 10), (8, 6), (7, 4), (6, 2)].map(|(solved, cost)| solving(solved, cost)).into();
         let table = table(&[
@@ -148,8 +191,32 @@ mod tests {
             ("bopo", 0.3, &outcomes[3]),
             ("bopo", 0.6, &outcomes[4]),
         ]);
-        let chosen = choose_operating_point(&table.family("bopo"), &table.boundaries().unwrap(), &rule).unwrap();
+        let chosen = choose(&table.family("bopo"), &table.boundaries().unwrap()).unwrap();
         assert_eq!((chosen.lambda, chosen.is_met), (lambda, is_met));
+    }
+
+    #[track_caller]
+    fn check(rule: OperatingPointRule, lambda: f32, is_met: bool) {
+        check_chosen(|candidates, boundaries| choose_operating_point(candidates, boundaries, &rule), lambda, is_met);
+    }
+
+    #[track_caller]
+    fn check_within(cost_share: f64, lambda: f32, is_met: bool) {
+        check_chosen(|candidates, boundaries| choose_within_cost(candidates, boundaries, cost_share), lambda, is_met);
+    }
+
+    #[test]
+    fn the_most_successful_point_within_the_cost_is_chosen() {
+        check_within(1.0, 0.1, true);
+        check_within(0.5, 0.3, true);
+        // 4 of 10 dollars is exactly 0.4.
+        check_within(0.4, 0.3, true);
+        check_within(0.39, 0.6, true);
+    }
+
+    #[test]
+    fn without_a_point_within_the_cost_the_cheapest_one_is_chosen() {
+        check_within(0.1, 0.6, false);
     }
 
     fn rule(success_share: f64, margin_standard_errors: f64) -> OperatingPointRule {
