@@ -144,7 +144,8 @@ impl Default for BopoConfig {
 /// `r_hard` of the variant that has one. The paper names no figure; this is the middle of what our measured defaults tried.
 const HARD_BONUS: f32 = 0.25;
 
-/// The most that a rival's weights decay by: PPO, trained with 0.05, is worse at most weights of the cost (docs/method.md).
+/// The most that a rival's weights decay by: PPO, trained with 0.05, is worse at most weights of the cost (docs/method.md); GRPO was
+/// not tried with it.
 const RIVAL_WEIGHT_DECAY: f64 = 1e-4;
 
 /// All settings of one training.
@@ -336,7 +337,7 @@ impl TrainConfig {
         self
     }
 
-    /// Ends with the last weights, as published, and lets weights decay by no more than is best for rivals.
+    /// Ends with the last weights, as published, and lets weights decay by no more than rivals are trained with.
     fn as_rivals_are_trained(&mut self) {
         self.bopo.average_share = 0.0;
         self.bopo.weight_decay = self.bopo.weight_decay.min(RIVAL_WEIGHT_DECAY);

@@ -42,19 +42,6 @@ pub struct OperatingPoint {
     pub cost_of_large: f64,
 }
 
-impl OperatingPoint {
-    fn of(chosen: &OutcomeGroup, large: &OutcomeGroup, is_met: bool) -> Self {
-        Self {
-            policy_id: chosen.policy_id.clone(),
-            lambda: chosen.lambda,
-            budget: chosen.budget,
-            is_met,
-            success_of_large: success(chosen) / success(large),
-            cost_of_large: cost(chosen) / cost(large),
-        }
-    }
-}
-
 /// A policy measured against always-large.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct RelativeToLarge {
@@ -74,17 +61,10 @@ pub fn choose_operating_point(
     boundaries: &Boundaries<'_>,
     rule: &OperatingPointRule,
 ) -> Result<OperatingPoint, InferenceError> {
-    let check = |name, value: f64, expected, is_good: bool| {
-        if is_good { Ok(()) } else { Err(InferenceError::Setting { name, value, expected }) }
-    };
     check("success_share", rule.success_share, "above 0", rule.success_share > 0.0)?;
     check("margin_standard_errors", rule.margin_standard_errors, "0 or more", rule.margin_standard_errors >= 0.0)?;
     let large = boundaries.large();
-    let cheapest =
-        candidates.iter().filter(|group| keeps(group, large, rule)).min_by(|left, right| by_cost(left, right));
-    let best = || candidates.iter().min_by(|left, right| by_success(left, right));
-    let chosen = cheapest.or_else(best).ok_or(InferenceError::NoEpisodes)?;
-    Ok(OperatingPoint::of(chosen, large, cheapest.is_some()))
+    choose(candidates, large, |group| keeps(group, large, rule), by_cost, by_success)
 }
 
 /// The most successful of `candidates` whose mean cost is at most `cost_share` of always-large's; all are outcomes on validation tasks.
@@ -97,15 +77,37 @@ pub fn choose_within_cost(
     boundaries: &Boundaries<'_>,
     cost_share: f64,
 ) -> Result<OperatingPoint, InferenceError> {
-    if cost_share.is_nan() || cost_share <= 0.0 {
-        return Err(InferenceError::Setting { name: "cost_share", value: cost_share, expected: "above 0" });
-    }
+    check("cost_share", cost_share, "above 0", cost_share > 0.0)?;
     let large = boundaries.large();
     let most = cost_share * cost(large) * (1.0 + ROUNDING);
-    let best = candidates.iter().filter(|group| cost(group) <= most).min_by(|left, right| by_success(left, right));
-    let cheapest = || candidates.iter().min_by(|left, right| by_cost(left, right));
-    let chosen = best.or_else(cheapest).ok_or(InferenceError::NoEpisodes)?;
-    Ok(OperatingPoint::of(chosen, large, best.is_some()))
+    choose(candidates, large, |group| cost(group) <= most, by_success, by_cost)
+}
+
+fn check(name: &'static str, value: f64, expected: &'static str, is_good: bool) -> Result<(), InferenceError> {
+    if is_good { Ok(()) } else { Err(InferenceError::Setting { name, value, expected }) }
+}
+
+type Order = fn(&OutcomeGroup, &OutcomeGroup) -> Ordering;
+
+/// The first by `order` of those that are as asked, or of all by `order_of_rest` where none is.
+fn choose(
+    candidates: &[&OutcomeGroup],
+    large: &OutcomeGroup,
+    is_as_asked: impl Fn(&OutcomeGroup) -> bool,
+    order: Order,
+    order_of_rest: Order,
+) -> Result<OperatingPoint, InferenceError> {
+    let asked = candidates.iter().filter(|group| is_as_asked(group)).min_by(|left, right| order(left, right));
+    let rest = || candidates.iter().min_by(|left, right| order_of_rest(left, right));
+    let chosen = asked.or_else(rest).ok_or(InferenceError::NoEpisodes)?;
+    Ok(OperatingPoint {
+        policy_id: chosen.policy_id.clone(),
+        lambda: chosen.lambda,
+        budget: chosen.budget,
+        is_met: asked.is_some(),
+        success_of_large: success(chosen) / success(large),
+        cost_of_large: cost(chosen) / cost(large),
+    })
 }
 
 fn cost(group: &OutcomeGroup) -> f64 {
