@@ -50,6 +50,13 @@ fn build(package: &str, program: &str) -> PathBuf {
     target.join("release").join(program)
 }
 
+/// Whether a process runs; one that ended and waits for its parent does not.
+#[must_use]
+pub fn is_running(pid: &str) -> bool {
+    let stat = fs::read_to_string(Path::new("/proc").join(pid).join("stat")).unwrap_or_default();
+    stat.rsplit(") ").next().is_some_and(|rest| !rest.is_empty() && !rest.starts_with('Z') && !rest.starts_with('X'))
+}
+
 /// An ended program.
 #[derive(Debug)]
 pub struct Ended {

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use e2e_tests::{Ended, expect_published, read_json, root, run, run_summary, tollgate, xtask};
+use e2e_tests::{Ended, expect_published, is_running, read_json, root, run, run_summary, tollgate, xtask};
 use serde_json::Value;
 
 const LIGHTS_OUT: [&str; 2] = ["python3", "examples/environments/lights_out.py"];
@@ -96,12 +96,7 @@ fn a_killed_stage_leaves_no_environment_behind() {
     };
     stage.kill().unwrap();
     stage.wait().unwrap();
-    let is_running = || {
-        // What nobody has waited for yet has ended as well.
-        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-        !stat.is_empty() && !stat.contains(") Z ")
-    };
-    while is_running() {
+    while is_running(&pid) {
         assert!(started.elapsed() < PATIENCE, "process {pid} outlived the stage");
         std::thread::yield_now();
     }

@@ -3,10 +3,10 @@
 
 use std::fs;
 use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
-use e2e_tests::{Ended, expect_published, fake_tollgate, names_in, run, run_summary, slot_statuses, xtask};
+use e2e_tests::{Ended, expect_published, fake_tollgate, is_running, names_in, run, run_summary, slot_statuses, xtask};
 use tempfile::TempDir;
 
 const ALL: [&str; 6] = ["simulate", "classify", "synthesize", "optimize", "evaluate", "report"];
@@ -80,12 +80,6 @@ impl Bench {
     fn pid(&self, name: &str) -> String {
         fs::read_to_string(self.path(name)).unwrap().trim().to_owned()
     }
-}
-
-/// Whether a process runs; one that ended and waits for its parent does not.
-fn is_running(pid: &str) -> bool {
-    let stat = fs::read_to_string(Path::new("/proc").join(pid).join("stat")).unwrap_or_default();
-    stat.rsplit(") ").next().is_some_and(|rest| !rest.is_empty() && !rest.starts_with('Z') && !rest.starts_with('X'))
 }
 
 #[track_caller]

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use tollgate_policy::HiddenFeatures;
 
-use crate::{Bonus, ConditionConfig, CostNormalisation, QLearningConfig, TrainError, Variant};
+use crate::{Bonus, ConditionConfig, CostNormalisation, QLearningConfig, Variant};
 
 /// How the advantage of a step is estimated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -193,103 +193,6 @@ impl Default for TrainConfig {
 }
 
 impl TrainConfig {
-    /// Checks what the types cannot.
-    ///
-    /// # Errors
-    /// [`TrainError::Config`] for the first setting that makes no sense.
-    pub fn check(&self) -> Result<(), TrainError> {
-        let bopo = &self.bopo;
-        let conditions = &bopo.conditions;
-        let shares = conditions.large_calls_share + conditions.usd_share;
-        let rules: [(bool, &'static str, String, &'static str); 21] = [
-            (self.n_hidden > 0, "n_hidden", self.n_hidden.to_string(), "1 or more"),
-            (self.save_every > 0, "save_every", self.save_every.to_string(), "1 or more"),
-            (self.sft.minibatch_size > 0, "sft.minibatch_size", self.sft.minibatch_size.to_string(), "1 or more"),
-            (bopo.minibatch_size > 0, "bopo.minibatch_size", bopo.minibatch_size.to_string(), "1 or more"),
-            (
-                bopo.episodes_per_iteration > 0,
-                "bopo.episodes_per_iteration",
-                bopo.episodes_per_iteration.to_string(),
-                "1 or more",
-            ),
-            (
-                self.q_learning.minibatch_size > 0,
-                "q_learning.minibatch_size",
-                self.q_learning.minibatch_size.to_string(),
-                "1 or more",
-            ),
-            (
-                is_positive(self.q_learning.learning_rate),
-                "q_learning.learning_rate",
-                self.q_learning.learning_rate.to_string(),
-                "a number above 0",
-            ),
-            (is_positive(f64::from(bopo.caution)), "bopo.caution", bopo.caution.to_string(), "a number above 0"),
-            (
-                bopo.weight_decay.is_finite() && bopo.weight_decay >= 0.0,
-                "bopo.weight_decay",
-                bopo.weight_decay.to_string(),
-                "a number that is not below 0",
-            ),
-            (bopo.group_size > 0, "bopo.group_size", bopo.group_size.to_string(), "1 or more"),
-            (is_positive(bopo.learning_rate), "bopo.learning_rate", bopo.learning_rate.to_string(), "a number above 0"),
-            (
-                is_positive(self.sft.learning_rate),
-                "sft.learning_rate",
-                self.sft.learning_rate.to_string(),
-                "a number above 0",
-            ),
-            (
-                is_positive(f64::from(bopo.max_grad_norm)),
-                "bopo.max_grad_norm",
-                bopo.max_grad_norm.to_string(),
-                "a number above 0",
-            ),
-            (
-                bopo.clip_epsilon > 0.0 && bopo.clip_epsilon < 1.0,
-                "bopo.clip_epsilon",
-                bopo.clip_epsilon.to_string(),
-                "between 0 and 1",
-            ),
-            ((0.0..=1.0).contains(&bopo.gae_lambda), "bopo.gae_lambda", bopo.gae_lambda.to_string(), "0 to 1"),
-            ((0.0..=1.0).contains(&bopo.average_share), "bopo.average_share", bopo.average_share.to_string(), "0 to 1"),
-            (
-                conditions.lambda_low > 0.0 && conditions.lambda_high >= conditions.lambda_low,
-                "bopo.conditions.lambda_low",
-                conditions.lambda_low.to_string(),
-                "above 0 and at most lambda_high",
-            ),
-            (
-                (1..=conditions.max_large_calls).contains(&conditions.min_large_calls),
-                "bopo.conditions.min_large_calls",
-                conditions.min_large_calls.to_string(),
-                "1 to max_large_calls",
-            ),
-            (
-                (0.0..=1.0).contains(&shares),
-                "bopo.conditions.large_calls_share",
-                shares.to_string(),
-                "0 to 1, together with usd_share",
-            ),
-            (
-                (0.0..=1.0).contains(&conditions.free_within_cap),
-                "bopo.conditions.free_within_cap",
-                conditions.free_within_cap.to_string(),
-                "0 to 1",
-            ),
-            (
-                (0.0..=1.0).contains(&conditions.free_without_cap),
-                "bopo.conditions.free_without_cap",
-                conditions.free_without_cap.to_string(),
-                "0 to 1",
-            ),
-        ];
-        match rules.into_iter().find(|(holds, ..)| !holds) {
-            Some((_, key, found, expected)) => Err(TrainError::Config { key, found, expected }),
-            None => Ok(()),
-        }
-    }
-
     /// The settings that a variant is trained with.
     #[must_use]
     pub fn for_variant(mut self, variant: Variant) -> Self {
@@ -344,10 +247,6 @@ impl TrainConfig {
     }
 }
 
-fn is_positive(value: f64) -> bool {
-    value.is_finite() && value > 0.0
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -383,16 +282,6 @@ mod tests {
     }
 
     #[test]
-    fn caps_to_train_under_are_drawn_between_the_least_and_the_greatest() {
-        let mut config = TrainConfig::default();
-        config.bopo.conditions.min_large_calls = 16;
-        let message = config.check().unwrap_err().to_string();
-        assert_eq!(message, "optimize.bopo.conditions.min_large_calls is 16, expected 1 to max_large_calls");
-        config.bopo.conditions.max_large_calls = 16;
-        config.check().unwrap();
-    }
-
-    #[test]
     fn rivals_keep_their_last_weights_and_the_decay_that_is_best_for_them() {
         let settings = |weight_decay, variant: Variant| {
             let mut config = TrainConfig::default();
@@ -404,30 +293,5 @@ mod tests {
             assert_eq!((settings(0.05, rival), settings(0.0, rival)), ((1e-4, 0.0), (0.0, 0.0)), "{}", rival.as_str());
         }
         assert_eq!((settings(0.05, Variant::Bopo), settings(0.05, Variant::BopoNoDecay)), ((0.05, 0.3), (0.0, 0.3)));
-    }
-
-    #[test]
-    fn weights_may_decay_not_at_all_but_they_do_not_grow() {
-        let mut config = TrainConfig::default();
-        config.bopo.weight_decay = 0.0;
-        config.check().unwrap();
-        for (weight_decay, found) in [(-0.5, "-0.5"), (f64::NAN, "NaN")] {
-            config.bopo.weight_decay = weight_decay;
-            let message = config.check().unwrap_err().to_string();
-            assert_eq!(
-                message,
-                format!("optimize.bopo.weight_decay is {found}, expected a number that is not below 0")
-            );
-        }
-    }
-
-    #[test]
-    fn a_learning_rate_of_zero_is_refused_by_name() {
-        let mut config = TrainConfig::default();
-        config.bopo.learning_rate = 0.0;
-        assert_eq!(
-            config.check().unwrap_err().to_string(),
-            "optimize.bopo.learning_rate is 0, expected a number above 0"
-        );
     }
 }

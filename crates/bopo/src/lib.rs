@@ -17,6 +17,7 @@ mod advantage;
 mod average;
 mod batch;
 mod bopo;
+mod checks;
 mod collect;
 mod condition;
 mod config;

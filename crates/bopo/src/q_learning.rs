@@ -95,7 +95,7 @@ pub(crate) fn train_q(
     let mut target = network.duplicate()?;
     let mut optimizer = AdamW::new(network.variables(), config.weight_decay, 10.0);
     for round in 0..config.rounds {
-        if round % config.target_every.max(1) == 0 {
+        if round % config.target_every == 0 {
             target = network.duplicate()?;
         }
         let decay = 1.0 - 0.9 * f64::from(round) / f64::from(config.rounds);

@@ -48,7 +48,6 @@ impl Drop for Playing {
 /// Builds the arena of a stage that plays episodes.
 pub(crate) fn open_playing(call: &StageCall) -> anyhow::Result<Playing> {
     let experiment = &call.experiment;
-    ShiftConfig::check(experiment)?;
     let Some(config) = live::config(experiment)? else {
         return Ok(Playing { arena: open_arena(experiment)?, live: None });
     };
@@ -76,7 +75,6 @@ pub(crate) fn open_playing(call: &StageCall) -> anyhow::Result<Playing> {
 /// Builds the arena of the experiment's suite, with the models of its pool. Live models are in it by name only: it is for
 /// stages that play nothing.
 pub(crate) fn open_arena(experiment: &ExperimentConfig) -> anyhow::Result<Box<dyn Arena>> {
-    ShiftConfig::check(experiment)?;
     if let Some(config) = live::config(experiment)? {
         let pool = pool_of(experiment)?;
         config.check(&pool)?;

@@ -118,7 +118,7 @@ pub(crate) fn read_config(request: &StageRequest, origin: &str) -> anyhow::Resul
     let config: RequestConfig = read(origin, "config", request.config.clone())?;
     let experiment = match config.experiment {
         Value::Null => ExperimentConfig::default(),
-        table => read(origin, "config.experiment", table)?,
+        table => ExperimentConfig::read(origin, "config.experiment", table)?,
     };
     Ok((experiment, StageTable::new(origin, request.slot, config.stage)?))
 }
@@ -180,6 +180,13 @@ mod tests {
     fn an_unknown_key_of_the_experiment_is_named_with_its_path() {
         let config = serde_json::json!({"experiment": {"suit": "household"}, "stage": {}});
         check_refused(&request("classify", &config), "`config.experiment.suit`: unknown field `suit`");
+    }
+
+    #[test]
+    fn an_experiment_that_cannot_be_is_refused_before_anything_is_opened() {
+        let experiment = serde_json::json!({"suite": "replay", "shift": {"wording": "other"}});
+        let config = serde_json::json!({"experiment": experiment, "stage": {}});
+        check_refused(&request("classify", &config), "`config.experiment.shift` is set, expected none for replay");
     }
 
     #[test]

@@ -136,6 +136,13 @@ pub(crate) struct ExperimentConfig {
 }
 
 impl ExperimentConfig {
+    /// Reads the table at `path` of `origin` and checks what the types cannot.
+    pub(crate) fn read(origin: &str, path: &str, table: Value) -> anyhow::Result<Self> {
+        let experiment = read(origin, path, table)?;
+        ShiftConfig::check(&experiment, origin, path)?;
+        Ok(experiment)
+    }
+
     /// The thresholds of the taxonomy by default, with the experiment's own idea of a solved task.
     pub(crate) fn thresholds(&self) -> anyhow::Result<Thresholds> {
         ClassifyConfig::default().thresholds(self)
@@ -238,7 +245,7 @@ impl ConfigFile {
     pub(crate) fn parse(origin: &str, text: &str) -> anyhow::Result<Self> {
         let mut tables = to_json(origin, strict::parse_toml(origin, text)?)?;
         let experiment = match tables.remove("experiment") {
-            Some(table) => read(origin, "experiment", table)?,
+            Some(table) => ExperimentConfig::read(origin, "experiment", table)?,
             None => ExperimentConfig::default(),
         };
         let mut stages = Vec::with_capacity(Slot::ALL.len());

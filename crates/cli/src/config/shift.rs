@@ -57,8 +57,8 @@ enum WordingKind {
 }
 
 impl ShiftConfig {
-    /// Refuses a shift of a world that is not ours to change.
-    pub(crate) fn check(experiment: &ExperimentConfig) -> anyhow::Result<()> {
+    /// Refuses a shift of a world that is not ours to change. The experiment was read from the table at `path` of `origin`.
+    pub(super) fn check(experiment: &ExperimentConfig, origin: &str, path: &str) -> anyhow::Result<()> {
         let found = match experiment.suite {
             _ if experiment.shift.is_none() => return Ok(()),
             Suite::Household if experiment.executor == ExecutorKind::Live => "live models",
@@ -66,7 +66,7 @@ impl ShiftConfig {
             other => other.as_str(),
         };
         Err(bad_input(format!(
-            "`experiment.shift` is set, expected none for {found}\nhint: only suite `household` with simulated models can be changed; remove the table"
+            "{origin}: `{path}.shift` is set, expected none for {found}\nhint: only suite `household` with simulated models can be changed; remove the table"
         )))
     }
 
@@ -160,8 +160,7 @@ mod tests {
 
     #[track_caller]
     fn check_refused(text: &str, expected: &str) {
-        let result = experiment(text).and_then(|experiment| ShiftConfig::check(&experiment));
-        let message = result.unwrap_err().to_string();
+        let message = experiment(text).unwrap_err().to_string();
         assert!(message.starts_with(expected), "{message}");
     }
 
@@ -169,7 +168,7 @@ mod tests {
     fn a_world_that_is_not_ours_is_not_changed() {
         check_refused(
             "[experiment]\nsuite = \"skill-chain\"\n[experiment.shift]\nwording = \"other\"",
-            "`experiment.shift` is set, expected none for skill-chain\nhint:",
+            "c.toml: `experiment.shift` is set, expected none for skill-chain\nhint:",
         );
         check_refused(
             "[experiment.shift]\nwordng = \"other\"",
