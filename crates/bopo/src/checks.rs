@@ -1,7 +1,5 @@
 //! Which settings of training make sense.
 
-use std::ops::RangeInclusive;
-
 use crate::{ConditionConfig, QLearningConfig, TrainConfig, TrainError};
 
 impl TrainConfig {
@@ -92,8 +90,7 @@ fn at_most(key: &'static str, found: f32, most: f32, expected: &'static str) -> 
 }
 
 fn share(key: &'static str, found: f32) -> Result<(), TrainError> {
-    const SHARES: RangeInclusive<f32> = 0.0..=1.0;
-    expect(SHARES.contains(&found), key, found, "0 to 1")
+    expect((0.0..=1.0).contains(&found), key, found, "0 to 1")
 }
 
 #[cfg(test)]
@@ -134,6 +131,8 @@ mod tests {
         config.check().unwrap();
         let expected = "optimize.bopo.weight_decay is -0.5, expected a number that is not below 0";
         check_refused(|config| config.bopo.weight_decay = -0.5, expected);
+        let expected = "optimize.bopo.weight_decay is NaN, expected a number that is not below 0";
+        check_refused(|config| config.bopo.weight_decay = f64::NAN, expected);
         let expected = "optimize.bopo.entropy_weight is NaN, expected a number that is not below 0";
         check_refused(|config| config.bopo.entropy_weight = f64::NAN, expected);
         let expected = "optimize.q_learning.weight_decay is -1, expected a number that is not below 0";
