@@ -127,31 +127,30 @@ impl Default for TaskCounts {
 /// no task; one split does not change with the size of another.
 #[must_use]
 pub fn generate_tasks(seed: u64, counts: TaskCounts) -> Vec<Task> {
-    let sizes = [counts.train, counts.validation, counts.test];
-    let mut tasks = Vec::with_capacity(sizes.iter().sum());
-    for (split, size) in Split::ALL.into_iter().zip(sizes) {
-        let split_seed = derive_seed(seed, split as u64);
-        tasks.extend((0..size).map(|position| task(split, position, derive_seed(split_seed, position as u64))));
-    }
-    tasks
+    places(seed, counts).map(|(split, position, seed)| task(split, position, seed)).collect()
 }
 
 /// As [`generate_tasks`], with another share of tasks that are not easy, 0 to 1; among those, harder and impossible ones are as
 /// frequent as ever. What is played stays the same: only which seeds are in the set differs.
 #[must_use]
 pub fn generate_tasks_of_share(seed: u64, counts: TaskCounts, hard_share: f64) -> Vec<Task> {
-    let mut tasks = generate_tasks(seed, counts);
-    for (position, task) in tasks.iter_mut().enumerate() {
-        let is_easy = uniform(task.seed, SHARE_STREAM) >= hard_share;
-        let candidates = (0..).map(|attempt| derive_seed(task.seed, SHARE_STREAM + attempt));
-        let seed = candidates.into_iter().find(|&seed| (Chain::from_seed(seed).kind() == TaskKind::Easy) == is_easy);
-        let name = format!("{}-mix-{position:04}", task.split.as_str());
-        *task = Task {
-            id: TaskId::new(&format!("skill-chain-{name}")),
-            ..self::task(task.split, position, seed.unwrap_or(task.seed))
-        };
-    }
-    tasks
+    let mix = |(number, (split, _, place_seed)): (usize, (Split, usize, u64))| {
+        let is_easy = uniform(place_seed, SHARE_STREAM) >= hard_share;
+        let mut candidates = (0..).map(|attempt| derive_seed(place_seed, SHARE_STREAM + attempt));
+        let seed = candidates.find(|&seed| (Chain::from_seed(seed).kind() == TaskKind::Easy) == is_easy);
+        let id = TaskId::new(&format!("skill-chain-{}-mix-{number:04}", split.as_str()));
+        Task { id, ..task(split, number, seed.unwrap_or(place_seed)) }
+    };
+    places(seed, counts).enumerate().map(mix).collect()
+}
+
+/// Each task's split, position in it, and seed.
+fn places(seed: u64, counts: TaskCounts) -> impl Iterator<Item = (Split, usize, u64)> {
+    let sizes = [counts.train, counts.validation, counts.test];
+    Split::ALL.into_iter().zip(sizes).flat_map(move |(split, size)| {
+        let split_seed = derive_seed(seed, split as u64);
+        (0..size).map(move |position| (split, position, derive_seed(split_seed, position as u64)))
+    })
 }
 
 /// Keeps the draws of a share apart from those of a chain.
