@@ -14,6 +14,9 @@ use crate::TextWorld;
 /// Short scenes of different kinds: a search and a circuit.
 const SCENES: [(&str, i32); 2] = [("find-living-thing", 68), ("power-component", 4)];
 
+/// A scene whose expert's path was another one when the JVM had solved it before.
+const SEARCH: (&str, i32) = ("chemistry-mix-paint-tertiary-color", 5);
+
 fn world() -> Option<Arc<ScienceWorld>> {
     let python = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.venv/bin/python");
     let settings = |python| ScienceWorldSettings { python, ..ScienceWorldSettings::default() };
@@ -124,6 +127,16 @@ fn what_is_admissible_does_not_depend_on_what_was_asked_before() {
     };
     let other = Arc::new(ScienceWorld::new(world.settings().clone()).unwrap());
     assert_eq!(offered(world, true), offered(other, false));
+}
+
+#[test]
+fn the_experts_path_does_not_depend_on_what_was_solved_before() {
+    let Some(world) = world() else { return };
+    let mut held = None;
+    // Begins where it searches: the second time, the JVM would know the walk.
+    let mut path = || world.ask_anywhere(&mut held, |simulator| simulator.gold_path(SEARCH.0, SEARCH.1)).unwrap();
+    assert_eq!(path(), path());
+    world.give_back(&mut held);
 }
 
 #[test]

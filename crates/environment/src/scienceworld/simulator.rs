@@ -10,6 +10,9 @@ use crate::process::{ChildProcess, ProcessSpec};
 /// The simulator's own door for programs outside of the JVM.
 const INTERFACE: &str = "scienceworld.runtime.pythonapi.PythonInterface";
 
+/// Where the simulator's own way to solve a task is looked for.
+const PATH_FINDER: &str = "scienceworld.goldagent.PathFinder";
+
 /// What the simulator makes easier: doors are open, `teleport to` takes one step, flower pots water themselves, and tasks that
 /// need no electricity have none. It is the setting that published agents are mostly measured in.
 const SIMPLIFICATIONS: &str = "easy";
@@ -101,7 +104,14 @@ impl Simulator {
     }
 
     /// The commands of the simulator's own way to solve a task. Leaves the scene anywhere.
+    ///
+    /// The simulator keeps the walk on which it searches from a place, for as long as the JVM lives, and takes it in all other
+    /// scenes that begin there. That is forgotten first, or the way would depend on what was solved before.
     pub(crate) fn gold_path(&mut self, kind: &str, variation: i32) -> Result<Vec<String>, ScienceWorldError> {
+        let method = "precomputedExhaustivePaths";
+        let walks = self.gateway.call_static(PATH_FINDER, method, &[])?.into_reference(method)?;
+        self.gateway.call(&walks, "clear", &[])?;
+        self.gateway.forget(&walks)?;
         self.load_with(kind, variation, true)?;
         self.ask_list("getGoldActionSequence", &[])
     }
