@@ -255,10 +255,11 @@ pub(crate) struct ContractDocsArgs {
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   tollgate tasks --suite household --seed 1 --out datasets/tasks
+  tollgate tasks --suite scienceworld --seed 1 --counts 32 4 8 --out datasets/tasks
   tollgate tasks --suite external --config configs/external-example.toml --out datasets/tasks/lights-out.parquet
   tollgate tasks --from my_tasks.jsonl --out datasets/tasks/mine.parquet")]
 pub(crate) struct TasksArgs {
-    /// Environment to make tasks for: `household`, `skill-chain`, or `external`, which is asked for its own.
+    /// Environment to make tasks for: `household`, `skill-chain`, `scienceworld`, or `external`, which is asked for its own.
     #[arg(long, required_unless_present = "from", conflicts_with = "from")]
     pub(crate) suite: Option<String>,
     /// Tasks of an external environment that are written down already: JSON, one object a line, with `task_id`, `split`,
