@@ -25,6 +25,9 @@ pub(crate) struct ScienceWorldConfig {
     pub(crate) call_timeout_secs: u64,
     /// The most answers that a process remembers.
     pub(crate) max_transitions: usize,
+    /// A directory where answers are kept from one process to the next; without it, each process asks anew.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) answers: Option<PathBuf>,
     /// Streams of chance events per task; 0 gives each episode a stream of its own, which is slower.
     pub(crate) n_chance_streams: u64,
 }
@@ -39,6 +42,7 @@ impl ScienceWorldConfig {
             heap_mib: self.heap_mib,
             call_timeout: Duration::from_secs(self.call_timeout_secs),
             max_transitions: self.max_transitions,
+            answers: self.answers.clone(),
         }
     }
 }
@@ -53,6 +57,7 @@ impl Default for ScienceWorldConfig {
             heap_mib: settings.heap_mib,
             call_timeout_secs: settings.call_timeout.as_secs(),
             max_transitions: settings.max_transitions,
+            answers: settings.answers,
             n_chance_streams: 16,
         }
     }

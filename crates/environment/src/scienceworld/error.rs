@@ -1,5 +1,7 @@
 //! What can go wrong with ScienceWorld.
 
+use std::path::PathBuf;
+
 use thiserror::Error;
 use tollgate_rollout::EnvironmentError;
 
@@ -16,6 +18,17 @@ pub enum ScienceWorldError {
     NoSimulator {
         /// Where it was looked for.
         searched: String,
+    },
+    /// There is no place to keep answers in.
+    #[error(
+        "answers of the simulator cannot be kept in `{}`: {reason}\nhint: name another directory as `experiment.scienceworld.answers`, or none to keep no answers",
+        directory.display()
+    )]
+    NoArchive {
+        /// Where they were to be kept.
+        directory: PathBuf,
+        /// What the operating system said.
+        reason: String,
     },
     /// The JVM cannot be started, or ended.
     #[error(transparent)]

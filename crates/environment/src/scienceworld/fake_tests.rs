@@ -23,6 +23,11 @@ enum Third {
 
 /// A world whose first JVM behaves as the first of `thirds`, and so on; the last one's behaviour stays.
 fn world(name: &str, thirds: &'static [Third]) -> ScienceWorld {
+    ScienceWorld::new(settings(java(name, thirds))).unwrap()
+}
+
+/// A program that is started as a JVM.
+fn java(name: &str, thirds: &'static [Third]) -> PathBuf {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     std::thread::spawn(move || {
@@ -34,7 +39,7 @@ fn world(name: &str, thirds: &'static [Third]) -> ScienceWorld {
     let script = std::env::temp_dir().join(format!("tollgate-java-{name}-{}", std::process::id()));
     std::fs::write(&script, format!("#!/bin/sh\necho {port}\nread -r _\n")).unwrap();
     std::fs::set_permissions(&script, PermissionsExt::from_mode(0o700)).unwrap();
-    ScienceWorld::new(settings(script)).unwrap()
+    script
 }
 
 fn settings(script: PathBuf) -> ScienceWorldSettings {
@@ -114,6 +119,55 @@ fn a_jvm_that_always_fails_is_given_up_with_what_it_said() {
     let error = play(&world, &mut None).unwrap_err();
     assert_eq!(error.to_string(), "`step` failed in the JVM: java.lang.OutOfMemoryError: Java heap space");
     assert_eq!(world.usage().n_started, 4);
+}
+
+#[test]
+fn answers_that_are_kept_need_no_jvm_and_damaged_ones_are_asked_anew() {
+    let directory = tempfile::tempdir().unwrap();
+    let kept = directory.path().join("new/answers");
+    let settings = ScienceWorldSettings { answers: Some(kept.clone()), ..settings(java("kept", &[Third::Answers])) };
+    let usage = || {
+        let world = ScienceWorld::new(settings.clone()).unwrap();
+        assert_eq!(play(&world, &mut None).unwrap(), ANSWERS);
+        world.usage()
+    };
+    let asked = ScienceWorldUsage { n_stepped: 4, n_loaded: 1, n_started: 1, ..ScienceWorldUsage::default() };
+    let recalled = ScienceWorldUsage { n_recalled: 4, ..ScienceWorldUsage::default() };
+    assert_eq!((usage(), usage()), (asked, recalled));
+
+    let file = kept.join("type-0.jsonl.gz");
+    let bytes = std::fs::read(&file).unwrap();
+    for damage in [&bytes[..bytes.len() / 2], b"", b"no archive"] {
+        std::fs::write(&file, damage).unwrap();
+        assert_eq!((usage(), usage()), (asked, recalled), "{damage:?}");
+    }
+
+    // Another JAR may answer otherwise.
+    let jar = kept.with_file_name("other.jar");
+    std::fs::write(&jar, "newer").unwrap();
+    let other = ScienceWorld::new(ScienceWorldSettings { jar: Some(jar), ..settings.clone() }).unwrap();
+    play(&other, &mut None).unwrap();
+    assert_eq!(other.usage(), asked);
+}
+
+#[test]
+fn where_answers_cannot_be_saved_the_run_goes_on() {
+    let directory = tempfile::tempdir().unwrap();
+    let answers = Some(directory.path().to_owned());
+    let settings = ScienceWorldSettings { answers, ..settings(java("unsaved", &[Third::Answers])) };
+    let world = ScienceWorld::new(settings).unwrap();
+    drop(directory);
+    assert_eq!(play(&world, &mut None).unwrap(), ANSWERS);
+}
+
+#[test]
+fn a_place_where_no_answers_can_be_kept_is_named() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let answers = file.path().join("answers");
+    let settings = ScienceWorldSettings { answers: Some(answers.clone()), ..settings(file.path().to_owned()) };
+    let error = ScienceWorld::new(settings).unwrap_err().to_string();
+    let expected = format!("answers of the simulator cannot be kept in `{}`: Not a directory", answers.display());
+    assert!(error.starts_with(&expected) && error.contains("hint: name another directory"), "{error}");
 }
 
 #[test]

@@ -49,11 +49,11 @@ pub(crate) fn gold_path(
     if let Some(path) = scene.gold_path.get() {
         return Ok(path.clone());
     }
-    let whole = world.ask_anywhere(held, |simulator| simulator.gold_path(&scene.key.kind, scene.key.variation))?;
+    let whole = world.solution(held, scene)?;
     let short: Vec<String> = whole.iter().filter(|command| !is_idle(command)).take(MAX_STEPS).cloned().collect();
     let mut path = play(world, held, scene, &short)?;
     if path.score < 100 && whole.len() <= MAX_STEPS {
-        let other = play(world, held, scene, &whole)?;
+        let other = play(world, held, scene, whole)?;
         if other.score > path.score {
             path = other;
         }

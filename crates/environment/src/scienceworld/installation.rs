@@ -24,6 +24,8 @@ pub struct ScienceWorldSettings {
     pub call_timeout: Duration,
     /// The most transitions that are remembered; beyond them the longest unused tasks are forgotten.
     pub max_transitions: usize,
+    /// A directory where answers are kept from one process to the next; without it, each process asks anew.
+    pub answers: Option<PathBuf>,
 }
 
 impl Default for ScienceWorldSettings {
@@ -35,6 +37,7 @@ impl Default for ScienceWorldSettings {
             heap_mib: 512,
             call_timeout: Duration::from_mins(1),
             max_transitions: 2_000_000,
+            answers: None,
         }
     }
 }

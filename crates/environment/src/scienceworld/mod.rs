@@ -8,6 +8,7 @@
 //! and the new one is brought to the same place by the same commands: the simulator is deterministic, so nobody can tell.
 //! For the same reason answers are remembered, see `transitions`.
 
+mod archive;
 mod arena;
 mod error;
 mod expert;

@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::archive::Archive;
 use super::error::ScienceWorldError;
 use super::installation::{Installation, ScienceWorldSettings};
 use super::simulator::{Opening, Simulator};
@@ -18,6 +19,7 @@ const MAX_RESTARTS: u32 = 3;
 pub struct ScienceWorld {
     settings: ScienceWorldSettings,
     installation: Installation,
+    archive: Option<Archive>,
     idle: Mutex<Vec<Worker>>,
     scenes: Mutex<HashMap<SceneKey, Arc<Scene>>>,
     n_episodes: AtomicU64,
@@ -64,12 +66,15 @@ impl ScienceWorld {
     /// Finds the simulator; nothing is started yet.
     ///
     /// # Errors
-    /// [`ScienceWorldError::NoSimulator`] with what to install.
+    /// [`ScienceWorldError::NoSimulator`] with what to install; [`ScienceWorldError::NoArchive`].
     pub fn new(settings: ScienceWorldSettings) -> Result<Self, ScienceWorldError> {
         let installation = Installation::find(&settings)?;
+        let archive =
+            settings.answers.as_deref().map(|directory| Archive::open(directory, &installation)).transpose()?;
         Ok(Self {
             settings,
             installation,
+            archive,
             idle: Mutex::default(),
             scenes: Mutex::default(),
             n_episodes: AtomicU64::new(0),
@@ -104,15 +109,26 @@ impl ScienceWorld {
     /// in them keep them to their end.
     pub(crate) fn scene(&self, key: &SceneKey) -> Arc<Scene> {
         let now = self.n_episodes.fetch_add(1, Ordering::Relaxed);
-        let mut scenes = lock(&self.scenes);
-        if !scenes.contains_key(key) {
-            self.forget_surplus(&mut scenes);
-            let id = self.n_scenes.fetch_add(1, Ordering::Relaxed);
-            scenes.insert(key.clone(), Arc::new(Scene::new(key.clone(), id)));
-        }
-        let scene = scenes[key].clone();
+        let known = lock(&self.scenes).get(key).cloned();
+        let scene = known.unwrap_or_else(|| self.recall_scene(key));
         scene.touch(now);
+        if let Some(archive) = &self.archive {
+            archive.save_grown(&scene);
+        }
         scene
+    }
+
+    /// A scene that this process did not know, or forgot.
+    fn recall_scene(&self, key: &SceneKey) -> Arc<Scene> {
+        let id = self.n_scenes.fetch_add(1, Ordering::Relaxed);
+        // Not under the lock: others go on while this one is read. Two threads may read it at the same time: the first one's stays.
+        let scene = match &self.archive {
+            Some(archive) => archive.load(key, id),
+            None => Scene::new(key.clone(), id),
+        };
+        let mut scenes = lock(&self.scenes);
+        self.forget_surplus(&mut scenes);
+        scenes.entry(key.clone()).or_insert_with(|| Arc::new(scene)).clone()
     }
 
     fn forget_surplus(&self, scenes: &mut HashMap<SceneKey, Arc<Scene>>) {
@@ -121,6 +137,9 @@ impl ScienceWorld {
             let Some(oldest) = scenes.values().min_by_key(|scene| scene.last_used()).cloned() else { return };
             total -= oldest.n_nodes().min(total);
             scenes.remove(&oldest.key);
+            if let Some(archive) = &self.archive {
+                archive.save(&oldest);
+            }
         }
     }
 
@@ -130,7 +149,23 @@ impl ScienceWorld {
             return Ok(opening.clone());
         }
         let opening = self.ask(held, scene, NodeId::ROOT, Simulator::opening)?;
+        scene.count_unsaved();
         Ok(scene.opening.get_or_init(|| Arc::new(opening)).clone())
+    }
+
+    /// The commands of the simulator's own way to solve a scene's task.
+    pub(crate) fn solution<'scene>(
+        &self,
+        held: &mut Option<Worker>,
+        scene: &'scene Scene,
+    ) -> Result<&'scene [String], ScienceWorldError> {
+        if let Some(commands) = scene.solution.get() {
+            return Ok(commands);
+        }
+        let SceneKey { kind, variation } = &scene.key;
+        let commands = self.ask_anywhere(held, |simulator| simulator.gold_path(kind, *variation))?;
+        scene.count_unsaved();
+        Ok(scene.solution.get_or_init(|| commands))
     }
 
     /// Where `command` leads from `node`: remembered, or found out.
@@ -249,8 +284,11 @@ impl ScienceWorld {
 }
 
 impl Drop for ScienceWorld {
-    /// Says what it cost, if anything: a simulator's step is what a run in it waits for.
+    /// Keeps what is new, and says what it cost, if anything: a simulator's step is what a run in it waits for.
     fn drop(&mut self) {
+        if let Some(archive) = &self.archive {
+            lock(&self.scenes).values().for_each(|scene| archive.save(scene));
+        }
         let usage = self.usage();
         if usage == ScienceWorldUsage::default() {
             return;

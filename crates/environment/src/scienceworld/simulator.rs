@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::error::{ScienceWorldError, VERSION};
 use super::installation::{Installation, SETUP_HINT, ScienceWorldSettings};
 use super::py4j::{Argument, Gateway, Py4jError, Reference};
@@ -27,7 +29,7 @@ const START_TIMEOUT: Duration = Duration::from_mins(1);
 const N_TASK_TYPES: usize = 30;
 
 /// What the simulator says after a command.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Answer {
     pub(crate) text: String,
     /// What can be seen around, after moving to another place.
@@ -38,7 +40,7 @@ pub(crate) struct Answer {
 }
 
 /// How a scene begins.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Opening {
     /// What can be seen.
     pub(crate) view: String,
@@ -195,8 +197,11 @@ impl Simulator {
 
 fn spec(installation: &Installation, heap_mib: u32) -> ProcessSpec {
     let heap = format!("-Xmx{heap_mib}m");
+    // Nearly all that a step makes is garbage after it: the more room there is, the less often somebody has to look.
+    let garbage = format!("-Xmn{}m", heap_mib / 2);
     let flags = [
         heap.as_str(),
+        garbage.as_str(),
         // One JVM per core: helpers of the garbage collector would only be in the way.
         "-XX:+UseSerialGC",
         // Hash codes of objects are addresses by default, and the simulator iterates over sets of objects: without this the

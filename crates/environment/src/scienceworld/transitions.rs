@@ -5,10 +5,13 @@
 //! command prefixes, and the simulator is stepped only where nobody has been yet. A command that it does not understand changes
 //! nothing, and leads back to where it was said.
 //!
-//! The trees are shared by all threads of the process, and the longest unused ones are forgotten when they grow too large.
+//! The trees are shared by all threads of the process, and the longest unused ones are forgotten when they grow too large. `archive`
+//! keeps them from one process to the next.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use serde::{Deserialize, Serialize};
 
 use super::gold_path::GoldPath;
 use super::simulator::{Answer, Opening, REFUSAL};
@@ -36,10 +39,28 @@ pub(crate) struct Scene {
     pub(crate) id: u64,
     /// What is seen first, and the task in words.
     pub(crate) opening: OnceLock<Arc<Opening>>,
+    /// The simulator's own way to solve the task.
+    pub(crate) solution: OnceLock<Vec<String>>,
     /// How the expert does it.
     pub(crate) gold_path: OnceLock<Arc<GoldPath>>,
     nodes: Mutex<Vec<Node>>,
     last_used: AtomicU64,
+    /// Answers that are not in the archive.
+    n_unsaved: AtomicUsize,
+}
+
+/// A node as it is kept in an archive; a node's number is its position.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct NodeRecord {
+    parent: u32,
+    command: String,
+    /// `None` for the root.
+    answer: Option<Answer>,
+    /// Commands that are not understood here.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    refused: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    admissible: Option<Vec<String>>,
 }
 
 #[derive(Debug)]
@@ -74,10 +95,76 @@ impl Scene {
             key,
             id,
             opening: OnceLock::new(),
+            solution: OnceLock::new(),
             gold_path: OnceLock::new(),
             nodes: Mutex::new(vec![root]),
             last_used: AtomicU64::new(0),
+            n_unsaved: AtomicUsize::new(0),
         }
+    }
+
+    /// A scene from an archive; `None` where the records are no tree whose nodes come after their parents.
+    pub(crate) fn restore(
+        key: SceneKey,
+        id: u64,
+        opening: Option<Opening>,
+        solution: Option<Vec<String>>,
+        records: Vec<NodeRecord>,
+    ) -> Option<Self> {
+        let scene = Self::new(key, id);
+        opening.map(|opening| scene.opening.set(Arc::new(opening)));
+        solution.map(|solution| scene.solution.set(solution));
+        let mut nodes = Vec::with_capacity(records.len());
+        for (position, record) in records.into_iter().enumerate() {
+            let id = NodeId(position as u32);
+            if (id == NodeId::ROOT) != record.answer.is_none() {
+                return None;
+            }
+            if id != NodeId::ROOT {
+                let parent: &mut Node = nodes.get_mut(record.parent as usize)?;
+                parent.children.push((record.command.as_str().into(), Edge::To(id)));
+            }
+            nodes.push(Node {
+                parent: NodeId(record.parent),
+                command: record.command.into(),
+                answer: record.answer.map(Arc::new),
+                children: record.refused.into_iter().map(|command| (command.into(), Edge::Refused)).collect(),
+                admissible: record.admissible.map(Into::into),
+            });
+        }
+        if nodes.is_empty() {
+            return None;
+        }
+        *scene.lock() = nodes;
+        Some(scene)
+    }
+
+    /// All nodes, for an archive. They count as saved from now on.
+    pub(crate) fn take_records(&self) -> Vec<NodeRecord> {
+        let nodes = self.lock();
+        self.n_unsaved.store(0, Ordering::Relaxed);
+        let refused = |node: &Node| {
+            let edges = node.children.iter().filter(|(_, edge)| matches!(edge, Edge::Refused));
+            edges.map(|(command, _)| command.to_string()).collect()
+        };
+        let record = |node: &Node| NodeRecord {
+            parent: node.parent.0,
+            command: node.command.to_string(),
+            answer: node.answer.as_deref().cloned(),
+            refused: refused(node),
+            admissible: node.admissible.as_deref().map(<[String]>::to_vec),
+        };
+        nodes.iter().map(record).collect()
+    }
+
+    /// Answers that are not in the archive.
+    pub(crate) fn n_unsaved(&self) -> usize {
+        self.n_unsaved.load(Ordering::Relaxed)
+    }
+
+    /// Says that there is an answer more.
+    pub(crate) fn count_unsaved(&self) {
+        self.n_unsaved.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Where `command` leads from `node`, if anybody tried.
@@ -96,6 +183,7 @@ impl Scene {
             return known;
         }
         let mut nodes = self.lock();
+        self.count_unsaved();
         // After a question back, the next words are the answer to it, and everything changes something.
         let is_asked_back = nodes[node.0 as usize].answer.as_ref().is_some_and(|answer| is_question(&answer.text));
         if answer.text == REFUSAL && !is_asked_back {
@@ -144,7 +232,9 @@ impl Scene {
 
     pub(crate) fn remember_admissible(&self, node: NodeId, commands: Vec<String>) -> Arc<[String]> {
         let commands: Arc<[String]> = commands.into();
-        self.lock()[node.0 as usize].admissible = Some(commands.clone());
+        let mut nodes = self.lock();
+        self.count_unsaved();
+        nodes[node.0 as usize].admissible = Some(commands.clone());
         commands
     }
 
@@ -206,5 +296,28 @@ mod tests {
         let asked = to(&scene.remember(NodeId::ROOT, "open door", answer("Ambiguous request: Please enter ..")));
         assert_ne!(to(&scene.remember(asked, "fly", answer(REFUSAL))), asked);
         assert_eq!(scene.n_nodes(), 3);
+    }
+
+    #[test]
+    fn records_make_the_same_scene_again_and_what_is_no_tree_makes_none() {
+        let first = scene();
+        let kitchen = to(&first.remember(NodeId::ROOT, "go to kitchen", answer("You move to the kitchen.")));
+        first.remember(kitchen, "fly", answer(REFUSAL));
+        first.remember_admissible(kitchen, vec!["look around".to_owned()]);
+        assert_eq!(first.n_unsaved(), 3);
+        let records = first.take_records();
+        assert_eq!((first.n_unsaved(), records.len()), (0, 2));
+
+        let restore = |records| Scene::restore(first.key.clone(), 2, None, None, records);
+        let second = restore(records.clone()).unwrap();
+        assert_eq!(second.take_records(), records);
+        assert!(matches!(second.next(kitchen, "fly").unwrap(), Next::Refused));
+        assert_eq!(*second.admissible(kitchen).unwrap(), ["look around"]);
+        let mut late = records.clone();
+        late.swap(0, 1);
+        let unknown = vec![records[0].clone(), NodeRecord { parent: 7, ..records[1].clone() }];
+        for records in [Vec::new(), late, unknown] {
+            assert!(restore(records.clone()).is_none(), "{records:?}");
+        }
     }
 }
