@@ -44,6 +44,8 @@ pub(crate) struct Trajectory {
     pub(crate) is_success: bool,
     /// What the episode is worth, 0 to 1.
     pub(crate) value: f32,
+    /// What each step added to it. `[n_steps]`.
+    pub(crate) gains: Vec<f32>,
     /// What came of it where another model acted at a step.
     pub(crate) forks: Vec<Fork>,
 }
@@ -123,6 +125,7 @@ impl Stage<'_> {
         };
         let mut policy = BudgetConstrained::new(&mut *recorder, spec.point.budget, spec.point.lambda);
         let episode = self.arena.play(&self.tasks[spec.task_idx], &request, &mut policy)?;
+        let value = self.objective.value(episode.is_success, episode.score);
         Ok(Trajectory {
             spec: *spec,
             steps: recorder.take(),
@@ -130,11 +133,28 @@ impl Stage<'_> {
             costs: episode.steps.iter().map(|step| step.turn.cost).collect(),
             would_give_up: std::mem::take(&mut recorder.would_give_up),
             is_success: episode.is_success,
-            value: self.objective.value(episode.is_success, episode.score),
+            value,
+            gains: gains(episode.steps.iter().map(|step| step.reward).collect(), self.objective, value),
             forks: Vec::new(),
         })
     }
 }
+
+/// What each step added to the episode's value, where grades count and the environment's rewards add up to the grade: the rewards.
+/// Elsewhere all is added at the end.
+fn gains(mut rewards: Vec<f32>, objective: Objective, value: f32) -> Vec<f32> {
+    let add_up = (rewards.iter().sum::<f32>() - value).abs() < MAX_GRADE_ERROR;
+    if objective == Objective::Success || !add_up {
+        rewards.fill(0.0);
+        if let Some(last) = rewards.last_mut() {
+            *last = value;
+        }
+    }
+    rewards
+}
+
+/// Rewards add up to a grade when they miss it by no more than rounding.
+const MAX_GRADE_ERROR: f32 = 1e-3;
 
 /// Stream of an episode's seed that its forks are drawn from.
 const FORK_STREAM: u64 = 0x464F_524B;
@@ -247,6 +267,16 @@ mod tests {
             steps.push(&[0.0], ModelIndex::new(action), allowed);
         }
         steps
+    }
+
+    #[test]
+    fn rewards_are_gains_where_they_add_up_to_the_grade_and_else_all_is_gained_at_the_end() {
+        let gains = |rewards: &[f32], objective, value| gains(rewards.to_vec(), objective, value);
+        assert_eq!(gains(&[0.5, 0.25, -0.5], Objective::Score, 0.25), [0.5, 0.25, -0.5]);
+        assert_eq!(gains(&[0.5, 0.25, -0.5], Objective::Success, 1.0), [0.0, 0.0, 1.0]);
+        assert_eq!(gains(&[0.5, 0.25, 1.0], Objective::Score, 0.25), [0.0, 0.0, 0.25]);
+        assert_eq!(gains(&[f32::NAN, 0.25], Objective::Score, 0.25), [0.0, 0.25]);
+        assert_eq!(gains(&[], Objective::Score, 0.0), [0.0_f32; 0]);
     }
 
     #[test]

@@ -136,8 +136,23 @@ impl Assessor<'_> {
             self.cost_norm(spent, label) - before
         });
         let costs: Vec<f32> = added.collect();
-        let outcome = outcome_reward(trajectory.value, label.difficulty, &self.config.bonus);
-        worth_of_going_on(outcome, &costs, trajectory.spec.point.lambda, &trajectory.would_give_up)
+        let gains = self.outcome_rewards(trajectory);
+        worth_of_going_on(&gains, &costs, trajectory.spec.point.lambda, &trajectory.would_give_up)
+    }
+
+    /// The part of each step's reward that does not depend on cost. Where the router may give up it comes with the step that gained
+    /// it, for giving up keeps it; elsewhere at the end, which teaches as much.
+    fn outcome_rewards(&self, trajectory: &Trajectory) -> Vec<f32> {
+        let difficulty = self.guidance.labels[trajectory.spec.task_idx].difficulty;
+        let reward = |gain: f32| outcome_reward(gain, difficulty, &self.config.bonus);
+        if self.shape.early_stop {
+            return trajectory.gains.iter().map(|&gain| reward(gain)).collect();
+        }
+        let mut rewards = vec![0.0; trajectory.gains.len()];
+        if let Some(last) = rewards.last_mut() {
+            *last = reward(trajectory.value);
+        }
+        rewards
     }
 
     /// What a step's cost is divided by.
@@ -208,10 +223,7 @@ impl Assessor<'_> {
                 success_values.push(heads[0]);
                 cost_values.push(heads[1]);
             }
-            let mut rewards = vec![0.0; n_steps];
-            if let Some(last) = rewards.last_mut() {
-                *last = outcome_reward(trajectory.value, label.difficulty, &self.config.bonus);
-            }
+            let rewards = self.outcome_rewards(trajectory);
             let costs: Vec<f32> = trajectory.costs.iter().map(|&cost| cost_in_spreads(cost, &unit)).collect();
             // What comes after the router would have given up is none of its doing before that.
             let is_cut = &trajectory.would_give_up;

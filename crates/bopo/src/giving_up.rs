@@ -8,24 +8,20 @@
 //! knows nothing of it: its probabilities are those of the models, given that one is called. So the odds of giving up may move
 //! fast without tearing its ratios apart.
 //!
-//! Where grades count, giving up keeps the grade so far, which is not known before the end; it is taken for 0, so the router
-//! gives up later than it might.
+//! Where grades count, giving up keeps the grade so far: only what later steps added to it was gained by going on.
 
 use candle_core::{D, Result, Tensor};
 
 use crate::advantage::generalized_advantages;
 use crate::loss::masked_logits;
 
-/// What going on was worth from each call of an episode: its outcome less `lambda` times the cost to go, up to where the policy would
-/// have given up: training plays every episode to its end, and what is never reached does not count.
+/// What going on was worth from each call of an episode: what it and later ones gained less `lambda` times what they cost, up to where
+/// the policy would have given up: training plays every episode to its end, and what is never reached does not count.
 ///
 /// # Shapes
-/// `costs` and `would_give_up`: one per call, the latter before it. Returns one per call.
-pub(crate) fn worth_of_going_on(outcome: f32, costs: &[f32], lambda: f32, would_give_up: &[bool]) -> Vec<f32> {
-    let mut rewards: Vec<f32> = costs.iter().map(|cost| -lambda * cost).collect();
-    if let Some(last) = rewards.last_mut() {
-        *last += outcome;
-    }
+/// `gains`, `costs` and `would_give_up`: one per call, the latter before it. Returns one per call.
+pub(crate) fn worth_of_going_on(gains: &[f32], costs: &[f32], lambda: f32, would_give_up: &[bool]) -> Vec<f32> {
+    let rewards: Vec<f32> = gains.iter().zip(costs).map(|(gain, cost)| gain - lambda * cost).collect();
     // Against a critic that expects nothing, and with every later surprise counted in full, the advantage is the return.
     generalized_advantages(&rewards, &vec![0.0; rewards.len()], would_give_up, 1.0).0
 }
@@ -93,15 +89,20 @@ mod tests {
     }
 
     #[test]
-    fn going_on_is_worth_the_outcome_less_the_cost_to_go() {
-        check(&worth_of_going_on(1.0, &[0.4, 0.2], 0.5, &[false; 2]), &[0.7, 0.9]);
-        check(&worth_of_going_on(0.0, &[0.4, 0.2], 0.5, &[false; 2]), &[-0.3, -0.1]);
-        check(&worth_of_going_on(0.0, &[], 0.5, &[]), &[]);
+    fn going_on_is_worth_what_it_gains_less_the_cost_to_go() {
+        check(&worth_of_going_on(&[0.0, 1.0], &[0.4, 0.2], 0.5, &[false; 2]), &[0.7, 0.9]);
+        check(&worth_of_going_on(&[0.0; 2], &[0.4, 0.2], 0.5, &[false; 2]), &[-0.3, -0.1]);
+        check(&worth_of_going_on(&[], &[], 0.5, &[]), &[]);
+    }
+
+    #[test]
+    fn a_grade_that_was_reached_before_is_not_gained_by_going_on() {
+        check(&worth_of_going_on(&[0.5, 0.25, -0.75], &[0.2; 3], 0.5, &[false; 3]), &[-0.3, -0.7, -0.85]);
     }
 
     #[test]
     fn what_the_policy_would_not_have_gone_on_to_does_not_count_before_it() {
-        check(&worth_of_going_on(1.0, &[0.4, 0.2, 0.2], 0.5, &[true, false, true]), &[-0.3, -0.1, 0.9]);
+        check(&worth_of_going_on(&[0.0, 0.0, 1.0], &[0.4, 0.2, 0.2], 0.5, &[true, false, true]), &[-0.3, -0.1, 0.9]);
     }
 
     #[test]
