@@ -49,13 +49,10 @@ struct Header {
 impl Archive {
     /// Makes the directory where it is missing.
     pub(crate) fn open(directory: &Path, installation: &Installation) -> Result<Self, ScienceWorldError> {
-        let n_jar_bytes = fs::create_dir_all(directory).and_then(|()| fs::metadata(&installation.jar));
-        match n_jar_bytes {
-            Ok(jar) => Ok(Self { directory: directory.to_owned(), n_jar_bytes: jar.len() }),
-            Err(error) => {
-                Err(ScienceWorldError::NoArchive { directory: directory.to_owned(), reason: error.to_string() })
-            }
-        }
+        let jar = fs::create_dir_all(directory).and_then(|()| fs::metadata(&installation.jar)).map_err(|error| {
+            ScienceWorldError::NoArchive { directory: directory.to_owned(), reason: error.to_string() }
+        })?;
+        Ok(Self { directory: directory.to_owned(), n_jar_bytes: jar.len() })
     }
 
     /// A scene with all that is kept of it, which may be nothing.
@@ -109,6 +106,8 @@ impl Archive {
     fn write(&self, path: &Path, scene: &Scene) -> io::Result<()> {
         let file = NamedTempFile::new_in(&self.directory)?;
         let mut out = BufWriter::new(GzEncoder::new(file, Compression::fast()));
+        // First, so that what is found out from here on counts as new.
+        let records = scene.take_records();
         let header = Header {
             format: FORMAT,
             simulator: VERSION.to_owned(),
@@ -119,7 +118,7 @@ impl Archive {
             solution: scene.solution.get().cloned(),
         };
         write_line(&mut out, &header)?;
-        for record in scene.take_records() {
+        for record in records {
             write_line(&mut out, &record)?;
         }
         let encoder = out.into_inner().map_err(io::IntoInnerError::into_error)?;

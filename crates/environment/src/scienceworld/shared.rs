@@ -149,8 +149,7 @@ impl ScienceWorld {
             return Ok(opening.clone());
         }
         let opening = self.ask(held, scene, NodeId::ROOT, Simulator::opening)?;
-        scene.count_unsaved();
-        Ok(scene.opening.get_or_init(|| Arc::new(opening)).clone())
+        Ok(scene.remember_opening(opening))
     }
 
     /// The commands of the simulator's own way to solve a scene's task.
@@ -164,8 +163,7 @@ impl ScienceWorld {
         }
         let SceneKey { kind, variation } = &scene.key;
         let commands = self.ask_anywhere(held, |simulator| simulator.gold_path(kind, *variation))?;
-        scene.count_unsaved();
-        Ok(scene.solution.get_or_init(|| commands))
+        Ok(scene.remember_solution(commands))
     }
 
     /// Where `command` leads from `node`: remembered, or found out.

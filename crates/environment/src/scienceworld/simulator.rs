@@ -198,10 +198,10 @@ impl Simulator {
 fn spec(installation: &Installation, heap_mib: u32) -> ProcessSpec {
     let heap = format!("-Xmx{heap_mib}m");
     // Nearly all that a step makes is garbage after it: the more room there is, the less often somebody has to look.
-    let garbage = format!("-Xmn{}m", heap_mib / 2);
+    let young = format!("-Xmn{}m", heap_mib / 2);
     let flags = [
         heap.as_str(),
-        garbage.as_str(),
+        young.as_str(),
         // One JVM per core: helpers of the garbage collector would only be in the way.
         "-XX:+UseSerialGC",
         // Hash codes of objects are addresses by default, and the simulator iterates over sets of objects: without this the

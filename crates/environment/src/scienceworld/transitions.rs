@@ -111,18 +111,14 @@ impl Scene {
         solution: Option<Vec<String>>,
         records: Vec<NodeRecord>,
     ) -> Option<Self> {
-        let scene = Self::new(key, id);
-        opening.map(|opening| scene.opening.set(Arc::new(opening)));
-        solution.map(|solution| scene.solution.set(solution));
-        let mut nodes = Vec::with_capacity(records.len());
+        let mut nodes: Vec<Node> = Vec::with_capacity(records.len());
         for (position, record) in records.into_iter().enumerate() {
             let id = NodeId(position as u32);
             if (id == NodeId::ROOT) != record.answer.is_none() {
                 return None;
             }
             if id != NodeId::ROOT {
-                let parent: &mut Node = nodes.get_mut(record.parent as usize)?;
-                parent.children.push((record.command.as_str().into(), Edge::To(id)));
+                nodes.get_mut(record.parent as usize)?.children.push((record.command.as_str().into(), Edge::To(id)));
             }
             nodes.push(Node {
                 parent: NodeId(record.parent),
@@ -135,8 +131,12 @@ impl Scene {
         if nodes.is_empty() {
             return None;
         }
-        *scene.lock() = nodes;
-        Some(scene)
+        Some(Self {
+            opening: opening.map(|opening| Arc::new(opening).into()).unwrap_or_default(),
+            solution: solution.map(Into::into).unwrap_or_default(),
+            nodes: Mutex::new(nodes),
+            ..Self::new(key, id)
+        })
     }
 
     /// All nodes, for an archive. They count as saved from now on.
@@ -162,9 +162,23 @@ impl Scene {
         self.n_unsaved.load(Ordering::Relaxed)
     }
 
-    /// Says that there is an answer more.
-    pub(crate) fn count_unsaved(&self) {
+    /// Says that there is an answer more. After it is there, or whoever saves in between would take it for saved.
+    fn count_unsaved(&self) {
         self.n_unsaved.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Remembers how the scene begins. Two threads may have found out at the same time: the first one's stays.
+    pub(crate) fn remember_opening(&self, opening: Opening) -> Arc<Opening> {
+        let opening = self.opening.get_or_init(|| Arc::new(opening)).clone();
+        self.count_unsaved();
+        opening
+    }
+
+    /// Remembers the simulator's own way to solve the task, likewise.
+    pub(crate) fn remember_solution(&self, commands: Vec<String>) -> &[String] {
+        let commands = self.solution.get_or_init(|| commands);
+        self.count_unsaved();
+        commands
     }
 
     /// Where `command` leads from `node`, if anybody tried.
