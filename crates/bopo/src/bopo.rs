@@ -122,6 +122,7 @@ impl<'a> Bopo<'a> {
             network: &network,
             features: self.spec.features,
             objective: self.inputs.objective,
+            early_stop: self.spec.shape.early_stop,
             n_forks: self.n_forks(),
         };
         let trajectories = stage.collect(&specs)?;

@@ -140,19 +140,10 @@ impl Assessor<'_> {
         worth_of_going_on(&gains, &costs, trajectory.spec.point.lambda, &trajectory.would_give_up)
     }
 
-    /// The part of each step's reward that does not depend on cost. Where the router may give up it comes with the step that gained
-    /// it, for giving up keeps it; elsewhere at the end, which teaches as much.
+    /// The part of each step's reward that does not depend on cost.
     fn outcome_rewards(&self, trajectory: &Trajectory) -> Vec<f32> {
         let difficulty = self.guidance.labels[trajectory.spec.task_idx].difficulty;
-        let reward = |gain: f32| outcome_reward(gain, difficulty, &self.config.bonus);
-        if self.shape.early_stop {
-            return trajectory.gains.iter().map(|&gain| reward(gain)).collect();
-        }
-        let mut rewards = vec![0.0; trajectory.gains.len()];
-        if let Some(last) = rewards.last_mut() {
-            *last = reward(trajectory.value);
-        }
-        rewards
+        trajectory.gains.iter().map(|&gain| outcome_reward(gain, difficulty, &self.config.bonus)).collect()
     }
 
     /// What a step's cost is divided by.
