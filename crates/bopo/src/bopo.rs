@@ -39,11 +39,9 @@ pub(crate) struct Bopo<'a> {
     settings: String,
     spec: &'a CheckpointSpec,
     guidance: Guidance<'a>,
-    network: &'a RouterNetwork,
+    learner: Learner<'a>,
     /// The SFT policy, where the divergence from it has a weight.
     reference_policy: Option<RouterNetwork>,
-    optimizer: AdamW,
-    average: WeightAverage,
     device: &'a Device,
     seed: u64,
 }
@@ -66,10 +64,12 @@ impl<'a> Bopo<'a> {
             settings: format!("{seed} {config:?} {spec:?}"),
             spec,
             guidance,
-            network,
+            learner: Learner {
+                network,
+                optimizer: AdamW::new(network.variables(), config.bopo.weight_decay, config.bopo.max_grad_norm),
+                average: WeightAverage::default(),
+            },
             reference_policy,
-            optimizer: AdamW::new(network.variables(), config.bopo.weight_decay, config.bopo.max_grad_norm),
-            average: WeightAverage::default(),
             device,
             seed,
         })
@@ -81,8 +81,7 @@ impl<'a> Bopo<'a> {
         directory: &Path,
         observer: &(dyn Fn(&IterationMetrics) + Sync),
     ) -> Result<Vec<IterationMetrics>, TrainError> {
-        let mut learner = Learner { network: self.network, optimizer: &mut self.optimizer, average: &mut self.average };
-        let resumed = load_progress(directory, &self.settings, &mut learner, self.device)?;
+        let resumed = load_progress(directory, &self.settings, &mut self.learner, self.device)?;
         let mut progress =
             resumed.unwrap_or_else(|| Progress { settings: self.settings.clone(), ..Progress::default() });
         while progress.iteration < self.config.iterations {
@@ -92,15 +91,13 @@ impl<'a> Bopo<'a> {
             progress.log.push(metrics);
             observer(&metrics);
             if self.is_averaged(progress.iteration) {
-                self.average.absorb(self.network)?;
+                self.learner.average.absorb(self.learner.network)?;
             }
             if progress.iteration == self.config.iterations {
-                self.average.install(self.network)?;
+                self.learner.average.install(self.learner.network)?;
             }
             if progress.iteration.is_multiple_of(self.save_every) || progress.iteration == self.config.iterations {
-                let learner =
-                    Learner { network: self.network, optimizer: &mut self.optimizer, average: &mut self.average };
-                save_progress(directory, &progress, self.spec, &learner)?;
+                save_progress(directory, &progress, self.spec, &self.learner)?;
             }
         }
         Ok(progress.log)
@@ -115,14 +112,13 @@ impl<'a> Bopo<'a> {
     fn iterate(&mut self, iteration: u32, env_steps: u64) -> Result<IterationMetrics, TrainError> {
         let seed = derive_seed(self.seed, u64::from(iteration));
         let specs = self.draw_specs(seed);
-        let network = Arc::new(self.network.freeze()?);
+        let network = Arc::new(self.learner.network.freeze()?);
         let stage = Stage {
             arena: self.inputs.arena,
             tasks: self.inputs.tasks,
             network: &network,
             features: self.spec.features,
             objective: self.inputs.objective,
-            early_stop: self.spec.shape.early_stop,
             n_forks: self.n_forks(),
         };
         let trajectories = stage.collect(&specs)?;
@@ -130,7 +126,7 @@ impl<'a> Bopo<'a> {
             config: self.config,
             objective: self.inputs.objective,
             guidance: &self.guidance,
-            network: self.network,
+            network: self.learner.network,
             shape: self.spec.shape,
         };
         let experience = assessor.assess(&trajectories)?;
@@ -219,7 +215,7 @@ impl<'a> Bopo<'a> {
                 }
                 let value = loss.to_scalar::<f32>()?;
                 self.check("loss", value, iteration)?;
-                let norm = self.optimizer.update(&loss.backward()?, learning_rate)?;
+                let norm = self.learner.optimizer.update(&loss.backward()?, learning_rate)?;
                 self.check("gradient norm", norm, iteration)?;
                 metrics.grad_norm += norm;
                 n_updates += 1.0;
@@ -247,7 +243,7 @@ impl<'a> Bopo<'a> {
         metrics: &mut IterationMetrics,
     ) -> Result<Tensor, TrainError> {
         let allowed = experience.steps.allowed_of(rows, self.device)?;
-        let logits = self.network.logits(features)?;
+        let logits = self.learner.network.logits(features)?;
         let n_models = self.spec.shape.n_models;
         let log_probs = masked_log_probs(&model_logits(&logits, n_models)?, &allowed)?;
         let chosen = chosen_log_probs(&log_probs, &experience.steps.actions_of(rows, self.device)?)?;
@@ -280,10 +276,10 @@ impl<'a> Bopo<'a> {
     fn value_loss(&self, features: &Tensor, experience: &Experience, rows: &[usize]) -> Result<Tensor, TrainError> {
         let n_privileged = self.spec.shape.n_privileged;
         let critique = if n_privileged == 0 {
-            self.network.critique(features)?
+            self.learner.network.critique(features)?
         } else {
             let known = gather_rows(&experience.references, n_privileged, rows, self.device)?;
-            self.network.critique(&Tensor::cat(&[features, &known], 1)?)?
+            self.learner.network.critique(&Tensor::cat(&[features, &known], 1)?)?
         };
         let success = half_squared_error(&critique.success, &gather(&experience.success_returns, rows, self.device)?)?;
         let cost = half_squared_error(&critique.cost, &gather(&experience.cost_returns, rows, self.device)?)?;

@@ -81,8 +81,6 @@ pub(crate) struct Stage<'a> {
     pub(crate) network: &'a Arc<DecisionNetwork>,
     pub(crate) features: FeatureConfig,
     pub(crate) objective: Objective,
-    /// Whether the router may give up, and keep the grade so far.
-    pub(crate) early_stop: bool,
     /// Steps of each episode at which another model is tried.
     pub(crate) n_forks: usize,
 }
@@ -136,21 +134,17 @@ impl Stage<'_> {
             would_give_up: std::mem::take(&mut recorder.would_give_up),
             is_success: episode.is_success,
             value,
-            gains: gains(
-                episode.steps.iter().map(|step| step.reward).collect(),
-                self.early_stop && self.objective == Objective::Score,
-                value,
-            ),
+            gains: gains(episode.steps.iter().map(|step| step.reward).collect(), self.objective, value),
             forks: Vec::new(),
         })
     }
 }
 
-/// What each step added to the episode's value: the rewards, where they are parts of a grade that giving up would keep, and add up to
-/// it. Elsewhere all is added at the end, which teaches as much.
-fn gains(mut rewards: Vec<f32>, are_kept: bool, value: f32) -> Vec<f32> {
+/// What each step added to the episode's value: the rewards, where the grade counts and they add up to it. Elsewhere all is added at the
+/// end.
+fn gains(mut rewards: Vec<f32>, objective: Objective, value: f32) -> Vec<f32> {
     let add_up = (rewards.iter().sum::<f32>() - value).abs() < MAX_GRADE_ERROR;
-    if !are_kept || !add_up {
+    if objective != Objective::Score || !add_up {
         rewards.fill(0.0);
         if let Some(last) = rewards.last_mut() {
             *last = value;
@@ -277,12 +271,12 @@ mod tests {
 
     #[test]
     fn rewards_are_gains_where_they_add_up_to_the_grade_and_else_all_is_gained_at_the_end() {
-        let gains = |rewards: &[f32], are_kept, value| gains(rewards.to_vec(), are_kept, value);
-        assert_eq!(gains(&[0.5, 0.25, -0.5], true, 0.25), [0.5, 0.25, -0.5]);
-        assert_eq!(gains(&[0.5, 0.25, -0.5], false, 1.0), [0.0, 0.0, 1.0]);
-        assert_eq!(gains(&[0.5, 0.25, 1.0], true, 0.25), [0.0, 0.0, 0.25]);
-        assert_eq!(gains(&[f32::NAN, 0.25], true, 0.25), [0.0, 0.25]);
-        assert_eq!(gains(&[], true, 0.0), [0.0_f32; 0]);
+        let gains = |rewards: &[f32], objective, value| gains(rewards.to_vec(), objective, value);
+        assert_eq!(gains(&[0.5, 0.25, -0.5], Objective::Score, 0.25), [0.5, 0.25, -0.5]);
+        assert_eq!(gains(&[0.5, 0.25, -0.5], Objective::Success, 1.0), [0.0, 0.0, 1.0]);
+        assert_eq!(gains(&[0.5, 0.25, 1.0], Objective::Score, 0.25), [0.0, 0.0, 0.25]);
+        assert_eq!(gains(&[f32::NAN, 0.25], Objective::Score, 0.25), [0.0, 0.25]);
+        assert_eq!(gains(&[], Objective::Score, 0.0), [0.0_f32; 0]);
     }
 
     #[test]

@@ -129,7 +129,7 @@ impl Default for BopoConfig {
             caution: 2.0,
             kl_weight: 0.0,
             value_weight: 0.5,
-            gae_lambda: 0.95,
+            gae_lambda: 0.9,
             advantage: Advantage::ReferenceCritic,
             cost_normalisation: CostNormalisation::Suite,
             bonus: Bonus::default(),

@@ -51,8 +51,9 @@ pub struct IterationMetrics {
 /// What learns, as it stands between two iterations.
 pub(crate) struct Learner<'a> {
     pub(crate) network: &'a RouterNetwork,
-    pub(crate) optimizer: &'a mut AdamW,
-    pub(crate) average: &'a mut WeightAverage,
+    pub(crate) optimizer: AdamW,
+    /// Mean of the last weights.
+    pub(crate) average: WeightAverage,
 }
 
 /// What else there is between two iterations.
@@ -119,7 +120,7 @@ pub(crate) fn load_progress(
         variable.set(saved.as_tensor())?;
     }
     learner.optimizer.load(&path.join(MOMENTS_FILE)).map_err(|error| fail(&error))?;
-    *learner.average =
+    learner.average =
         WeightAverage::load(learner.network, &path.join(AVERAGE_FILE), device).map_err(|error| fail(&error))?;
     Ok(Some(progress))
 }
