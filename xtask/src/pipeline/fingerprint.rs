@@ -85,23 +85,31 @@ impl Origin {
     }
 }
 
-/// Keys of `[experiment.live]` that say how a collection is run, and nothing about what comes out: a limit that is raised and a
-/// slower pace go on with what there is.
-const OPERATION: [&str; 9] = [
-    "spending_limit_usd",
-    "optimize_spending_limit_usd",
-    "evaluate_spending_limit_usd",
-    "concurrency",
-    "timeout_secs",
-    "max_attempts",
-    "retry_delay_ms",
-    "max_retry_delay_ms",
-    "max_retry_after_secs",
+/// Keys of a table of `[experiment]` that say how it is run, and nothing about what comes out: a limit that is raised, a slower pace or
+/// more memory go on with what there is.
+const OPERATION: [(&str, &[&str]); 2] = [
+    (
+        "live",
+        &[
+            "spending_limit_usd",
+            "optimize_spending_limit_usd",
+            "evaluate_spending_limit_usd",
+            "concurrency",
+            "timeout_secs",
+            "max_attempts",
+            "retry_delay_ms",
+            "max_retry_delay_ms",
+            "max_retry_after_secs",
+        ],
+    ),
+    ("scienceworld", &["java", "heap_mib", "call_timeout_secs", "max_transitions", "answers"]),
 ];
 
 fn without_operation(mut experiment: Value) -> Value {
-    if let Some(live) = experiment.get_mut("live").and_then(Value::as_object_mut) {
-        live.retain(|key, _| !OPERATION.contains(&key.as_str()));
+    for (table, keys) in OPERATION {
+        if let Some(table) = experiment.get_mut(table).and_then(Value::as_object_mut) {
+            table.retain(|key, _| !keys.contains(&key.as_str()));
+        }
     }
     experiment
 }
@@ -153,5 +161,9 @@ mod tests {
         let live = |limit: f64, model: &str| serde_json::json!({"suite": "household", "live": {"spending_limit_usd": limit, "models": {"small": {"model": model}}}});
         assert_eq!(without_operation(live(1.0, "a")), without_operation(live(2.0, "a")));
         assert_ne!(without_operation(live(1.0, "a")), without_operation(live(1.0, "b")));
+
+        let simulator = |heap_mib: u32, n_chance_streams: u32| serde_json::json!({"suite": "scienceworld", "scienceworld": {"heap_mib": heap_mib, "answers": "kept", "n_chance_streams": n_chance_streams}});
+        assert_eq!(without_operation(simulator(512, 4)), without_operation(simulator(1024, 4)));
+        assert_ne!(without_operation(simulator(512, 4)), without_operation(simulator(512, 8)));
     }
 }
