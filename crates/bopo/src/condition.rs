@@ -46,7 +46,7 @@ impl Default for ConditionConfig {
             usd_low: 0.1,
             usd_high: 1.0,
             free_within_cap: 0.9,
-            free_without_cap: 0.05,
+            free_without_cap: 0.3,
         }
     }
 }
@@ -122,7 +122,7 @@ mod tests {
         assert!(n[0] > 250 && n[1] > 440 && n[2] > 140, "found {n:?}");
         // ln 4 / ln 16 of the caps are 1, 2 or 3.
         assert!(
-            (2 * n_small_caps).abs_diff(n[1]) < 60 && (5..30).contains(&n_free),
+            (2 * n_small_caps).abs_diff(n[1]) < 60 && (60..120).contains(&n_free),
             "{n_small_caps} of {n:?}, {n_free}"
         );
     }

@@ -60,8 +60,8 @@ impl Slot {
             // 2: caution in giving up, training that plays on, and free cost at the low end of its feature. 3: a start from random
             // weights. 4: a critic that knows what the boundary policies achieve on the task, the
             // mean of the last weights, and weights that decay. 5: credit that reaches less far, and grades that count where they
-            // are gained.
-            Self::Optimize => 5,
+            // are gained. 6: a cap out of reach that looks like none, and more training where cost is free.
+            Self::Optimize => 6,
             Self::Simulate | Self::Classify | Self::Synthesize | Self::Evaluate | Self::Report => 1,
         }
     }

@@ -15,7 +15,7 @@ use thiserror::Error;
 use crate::{FeatureConfig, NetworkShape, RouterNetwork};
 
 /// Version of the features: what each number of the vector means. A checkpoint of another version cannot be used.
-pub const FEATURE_VERSION: u32 = 2;
+pub const FEATURE_VERSION: u32 = 3;
 
 const SPEC_FILE: &str = "policy.json";
 const WEIGHTS_FILE: &str = "policy.safetensors";

@@ -228,7 +228,8 @@ impl RouterFeatures {
 
     fn write_budget(&self, context: &RoutingContext<'_>, out: &mut Vec<f32>) {
         let before = out.len();
-        let steps_left = (context.task.horizon as f32 - self.n_turns as f32).max(1.0);
+        let n_steps_left = context.task.horizon.saturating_sub(self.n_turns as u32).max(1);
+        let steps_left = n_steps_left as f32;
         let scale = self.config.cost_scale_nano_usd.max(1) as f32;
         let lambda = context.budget.lambda;
         out.extend_from_slice(&[
@@ -238,13 +239,14 @@ impl RouterFeatures {
             if lambda > 0.0 { ((lambda / 0.05).ln() / 3.2).clamp(-1.0, 1.5) } else { -1.0 },
             (self.spent.get() as f32 / scale).min(2.0),
         ]);
-        match context.budget.large_calls {
+        // A cap that the steps left cannot reach decides nothing, so it is shown as none.
+        match context.budget.large_calls.filter(|calls| calls.remaining < n_steps_left) {
             Some(calls) => {
                 let remaining = calls.remaining as f32;
                 out.extend_from_slice(&[
                     1.0,
                     (remaining / 15.0).min(2.0),
-                    (remaining / steps_left).min(1.0),
+                    remaining / steps_left,
                     (remaining / 3.0).min(1.0),
                 ]);
             }

@@ -83,6 +83,19 @@ fn the_operating_point_is_seen() {
 }
 
 #[test]
+fn a_cap_that_the_steps_left_cannot_reach_looks_like_none() {
+    let blank = features(&task(1), &turns(), BudgetView::default(), &[]);
+    let under = |remaining| {
+        let large_calls = Some(CallAllowance { cap: 30, remaining });
+        features(&task(1), &turns(), BudgetView { large_calls, ..BudgetView::default() }, &[])
+    };
+    // 27 of 30 steps are left.
+    assert_eq!(under(30), blank);
+    assert_eq!(under(27), blank);
+    assert_ne!(under(26), blank);
+}
+
+#[test]
 fn another_history_is_seen() {
     let mut others = turns();
     others[1].action = ModelIndex::SMALL;
