@@ -9,7 +9,7 @@ outputs_of() {
     simulate) echo "episodes.parquet steps.parquet" ;;
     classify) echo "boundary_labels.parquet" ;;
     synthesize) echo "sft_examples.parquet" ;;
-    optimize) echo "training_log.parquet checkpoint/policy.json" ;;
+    optimize) echo "checkpoint/policy.json training_log.parquet" ;;
     evaluate) echo "evaluations.parquet frontier.parquet" ;;
     report) echo "report.html summary.json" ;;
     esac
@@ -66,6 +66,7 @@ validate)
   "success_rate": 0.85, "success_rate_low": 0.8, "success_rate_high": 0.9, "mean_cost_usd": 0.00125, "mean_large_calls": 4.5, "violations": 0}]}
 JSON
             ;;
+        training_log.parquet) echo "an attempt" >>"$output_dir/checkpoint/attempts"; echo trained >"$output_dir/$output" ;;
         *) grep -v '"path"\|"output_dir"' "$request" | cksum >"$output_dir/$output" ;;
         esac
     done

@@ -337,6 +337,25 @@ fn training_resumes_from_its_own_checkpoints_only() {
 }
 
 #[test]
+fn finished_trainings_are_there_for_a_config_that_adds_or_removes_some_and_for_no_other() {
+    let bench = Bench::new("[optimize]\nvariants = [\"a\"]\n");
+    let attempts = |config: &str, args: &[&str]| {
+        bench.configure(config);
+        bench.run(args).expect(0, &[]);
+        fs::read_to_string(bench.run_dir().join("optimize/checkpoint/attempts")).unwrap().lines().count()
+    };
+    assert_eq!(attempts("[optimize]\nvariants = [\"a\"]\n", &[]), 1);
+    assert_eq!(attempts("[optimize]\nvariants = [\"a\", \"b\"]\n", &[]), 2);
+    assert_eq!(attempts("[optimize]\nvariants = [\"b\"]\ntrain_seeds = [1, 2]\n", &[]), 3);
+    assert_eq!(attempts("[optimize]\nvariants = [\"b\"]\nn_hidden = 8\n", &[]), 1);
+    assert_eq!(attempts("[optimize]\nvariants = [\"c\"]\nn_hidden = 8\n", &[]), 2);
+    assert_eq!(attempts("[optimize]\nvariants = [\"a\"]\nn_hidden = 8\n", &["--force"]), 1);
+    // What was changed after its publication is nothing to go on from.
+    fs::write(bench.run_dir().join("optimize/checkpoint/policy.json"), "cut off").unwrap();
+    assert_eq!(attempts("[optimize]\nvariants = [\"b\"]\nn_hidden = 8\n", &[]), 1);
+}
+
+#[test]
 fn a_full_disk_fails_the_slot_and_leaves_nothing_half_written() {
     let script = "head -c 1000000 /dev/zero > \"$out/episodes.parquet\" && sh \"$tollgate\" simulate \"$@\"";
     let bench = Bench::with_stage("simulate", script, "");

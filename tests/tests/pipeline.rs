@@ -268,6 +268,29 @@ fn a_run_that_is_killed_again_and_again_ends_with_the_same_bytes() {
     assert_eq!(statuses, ["skipped", "skipped", "skipped", "skipped", "ran", "ran"]);
 }
 
+#[test]
+fn a_variant_that_is_added_is_trained_alone_and_one_that_is_left_out_goes() {
+    let dir = copy_of_shared_run(&["simulate", "classify", "synthesize", "optimize"]);
+    let settings = fs::read_to_string(small()).unwrap();
+    let config = dir.path().join("config.toml");
+    let others = ", \"sft\", \"grpo\", \"static\", \"bopo-no-early-stop\"]";
+    assert!(settings.contains(others));
+    fs::write(&config, settings.replace(others, ", \"step-value\"]")).unwrap();
+    run(&mut pipeline(&config, dir.path(), &["--until", "optimize"])).expect(0, &[]);
+
+    let log = fs::read_to_string(dir.path().join("logs/optimize.log")).unwrap();
+    for (variant, done) in [("bopo", "kept from an earlier run"), ("step-value", "trained")] {
+        let line = log.lines().find(|line| line.contains(&format!("variant=\"{variant}\"")));
+        assert!(line.is_some_and(|line| line.contains(done)), "{variant}: {log}");
+    }
+    let (checkpoint, shared) = (dir.path().join("optimize/checkpoint"), shared_run().join("optimize/checkpoint"));
+    assert_eq!(names_in(&checkpoint), ["bopo", "step-value"]);
+    for name in ["policy.json", "policy.safetensors", "finished.json"] {
+        let read = |checkpoint: &Path| fs::read(checkpoint.join("bopo/seed-1").join(name)).unwrap();
+        assert_eq!(read(&checkpoint), read(&shared), "{name}");
+    }
+}
+
 #[track_caller]
 fn expect_not_published(run_dir: &Path, slot: &str) {
     assert!(!run_dir.join(slot).exists(), "{slot} was published before the kill");

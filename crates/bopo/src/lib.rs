@@ -46,7 +46,7 @@ pub use loss::{
     approximate_kl, chosen_log_probs, clipped_surrogate_loss, half_squared_error, masked_log_probs, masked_logits,
     mean_entropy, mean_kl, weighted_cross_entropy,
 };
-pub use progress::{IterationMetrics, clear_progress};
+pub use progress::IterationMetrics;
 pub use q_learning::QLearningConfig;
 pub use reward::{
     Bonus, BoundaryCosts, CostNormalisation, boundary_relative_reward, clipped_cost_norm, cost_in_spreads,

@@ -1,4 +1,4 @@
-//! The log of a training, and its progress on disk, from which it resumes exactly.
+//! The log of a training, its progress on disk, from which it resumes exactly, and what says that it is finished.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -69,6 +69,16 @@ pub(crate) struct Progress {
     pub(crate) log: Vec<IterationMetrics>,
 }
 
+/// Beside the checkpoint of a finished training: what it was made with and how it went, so that nobody makes it again.
+#[derive(Debug, Serialize, Deserialize)]
+struct Finished {
+    /// The settings, as text: a training with other settings is another one.
+    settings: String,
+    /// The metrics of every iteration.
+    log: Vec<IterationMetrics>,
+}
+
+const FINISHED_FILE: &str = "finished.json";
 const PROGRESS_FILE: &str = "progress.json";
 const MOMENTS_FILE: &str = "moments.safetensors";
 const AVERAGE_FILE: &str = "average.safetensors";
@@ -125,15 +135,38 @@ pub(crate) fn load_progress(
     Ok(Some(progress))
 }
 
-/// Removes all progress from the directory of a training: it will not be resumed.
-///
-/// # Errors
-/// [`TrainError::Progress`] when the files cannot be removed.
-pub fn clear_progress(directory: &Path) -> Result<(), TrainError> {
-    for path in saved(directory) {
-        fs::remove_dir_all(&path).map_err(|error| TrainError::Progress { path, reason: error.to_string() })?;
+/// Says that the checkpoint in `directory` is that of a finished training, and removes the progress that led there.
+pub(crate) fn save_finished(directory: &Path, settings: &str, log: &[IterationMetrics]) -> Result<(), TrainError> {
+    let path = directory.join(FINISHED_FILE);
+    let fail = |error: &dyn std::fmt::Display| TrainError::Progress { path: path.clone(), reason: error.to_string() };
+    let finished = Finished { settings: settings.to_owned(), log: log.to_vec() };
+    let text = serde_json::to_string(&finished).map_err(|error| fail(&error))?;
+    let temporary = directory.join("finished.new");
+    fs::write(&temporary, text).and_then(|()| fs::rename(&temporary, &path)).map_err(|error| fail(&error))?;
+    for progress in saved(directory) {
+        fs::remove_dir_all(&progress).map_err(|error| fail(&error))?;
     }
     Ok(())
+}
+
+/// The network and the log of the training that was finished in `directory` with the same settings. `None` when there is none.
+pub(crate) fn load_finished(
+    directory: &Path,
+    settings: &str,
+    device: &Device,
+) -> Result<Option<(RouterNetwork, Vec<IterationMetrics>)>, TrainError> {
+    let path = directory.join(FINISHED_FILE);
+    if !path.exists() {
+        return Ok(None);
+    }
+    let fail = |error: &dyn std::fmt::Display| TrainError::Progress { path: path.clone(), reason: error.to_string() };
+    let text = fs::read_to_string(&path).map_err(|error| fail(&error))?;
+    let finished: Finished = serde_json::from_str(&text).map_err(|error| fail(&error))?;
+    if finished.settings != settings {
+        return Ok(None);
+    }
+    let (_, network) = load_checkpoint(directory, device)?;
+    Ok(Some((network, finished.log)))
 }
 
 /// Saved progress, the newest last.

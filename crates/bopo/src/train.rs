@@ -13,7 +13,7 @@ use crate::config::TrainConfig;
 use crate::critic::N_REFERENCES;
 use crate::error::TrainError;
 use crate::experience::Guidance;
-use crate::progress::IterationMetrics;
+use crate::progress::{IterationMetrics, load_finished, save_finished};
 use crate::q_learning::{QInputs, train_q};
 use crate::reward::BoundaryCosts;
 use crate::sft::{SftContext, sft_rows, warm_start};
@@ -46,13 +46,15 @@ pub struct TrainedPolicy {
     pub network: RouterNetwork,
     /// The metrics of every iteration, those before a resumption included.
     pub log: Vec<IterationMetrics>,
+    /// Whether an earlier call had finished it.
+    pub is_kept: bool,
 }
 
 /// Trains `variant` and writes its checkpoint into `directory`. Progress is saved there on the way; a training that was
-/// stopped goes on from it and ends with the same weights as one that was not, and one that was finished is not repeated. The
-/// progress is left for that; [`clear_progress`](crate::clear_progress) removes it.
+/// stopped goes on from it and ends with the same weights as one that was not. One that was finished there with the same
+/// settings is not repeated: the caller sees to it that the inputs are the same as well.
 ///
-/// `observer` is called after every iteration.
+/// `observer` is called after every iteration, and with the iterations of a training that is not repeated.
 ///
 /// # Errors
 /// A [`TrainError`]; the checkpoint is then not written.
@@ -68,6 +70,11 @@ pub fn train(
     let config = config.for_variant(variant);
     config.check()?;
     let setup = Setup::new(inputs, &config, variant, train_seed)?;
+    let settings = format!("{config:?} {:?}", setup.spec);
+    if let Some((network, log)) = load_finished(directory, &settings, device)? {
+        log.iter().for_each(observer);
+        return Ok(TrainedPolicy { spec: setup.spec, network, log, is_kept: true });
+    }
     let network = RouterNetwork::new(setup.spec.shape, derive_seed(train_seed, Stream::Weights as u64), device)?;
     let log = match variant {
         Variant::Static => {
@@ -81,7 +88,8 @@ pub fn train(
         _ => setup.train_stepwise(&network, directory, device, observer)?,
     };
     save_checkpoint(directory, &setup.spec, &network)?;
-    Ok(TrainedPolicy { spec: setup.spec, network, log })
+    save_finished(directory, &settings, &log)?;
+    Ok(TrainedPolicy { spec: setup.spec, network, log, is_kept: false })
 }
 
 /// Streams of the training seed.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use candle_core::Device;
-use tollgate_bopo::{TrainConfig, TrainError, TrainedPolicy, TrainingInputs, Variant, clear_progress, train};
+use tollgate_bopo::{TrainConfig, TrainError, TrainedPolicy, TrainingInputs, Variant, train};
 use tollgate_environment::skill_chain::{SkillChainArena, TaskCounts, generate_tasks};
 use tollgate_rollout::{
     AlwaysLarge, AlwaysSmall, Arena, EnvironmentError, RolloutError, RolloutRequest, RoutingPolicy,
@@ -102,6 +102,14 @@ fn weights(directory: &Path) -> Vec<u8> {
     std::fs::read(directory.join("policy.safetensors")).unwrap()
 }
 
+/// The names of what a training leaves, ordered.
+fn names_in(directory: &Path) -> Vec<String> {
+    let mut names: Vec<_> =
+        std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
 #[test]
 fn every_variant_trains_and_leaves_nothing_but_its_checkpoint() {
     let (arena, collected) = (SkillChainArena::new().unwrap(), collect());
@@ -109,8 +117,8 @@ fn every_variant_trains_and_leaves_nothing_but_its_checkpoint() {
         let directory = tempfile::tempdir().unwrap();
         let trained = train_in(directory.path(), &arena, &collected, &config(), variant).unwrap();
         assert_eq!(trained.spec.policy_id, variant.as_str());
-        clear_progress(directory.path()).unwrap();
-        assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 2, "{}", variant.as_str());
+        let names = names_in(directory.path());
+        assert_eq!(names, ["finished.json", "policy.json", "policy.safetensors"], "{}", variant.as_str());
         let n_iterations = if variant.is_offline() { 0 } else { 5 };
         assert_eq!(trained.spec.shape.early_stop, variant.may_give_up(), "{}", variant.as_str());
         assert_eq!(trained.log.len(), n_iterations, "{}", variant.as_str());
@@ -233,14 +241,24 @@ fn a_training_that_broke_off_resumes_to_the_same_weights() {
 }
 
 #[test]
-fn a_training_that_was_finished_is_not_repeated() {
+fn a_training_that_was_finished_is_not_repeated_unless_it_is_another() {
     let (arena, collected) = (SkillChainArena::new().unwrap(), collect());
     let directory = tempfile::tempdir().unwrap();
     let finished = train_in(directory.path(), &arena, &collected, &config(), Variant::Bopo).unwrap();
     let expected = weights(directory.path());
     let idle = Breaking { arena, n_left: AtomicU32::new(0) };
     let again = train_in(directory.path(), &idle, &collected, &config(), Variant::Bopo).unwrap();
+    assert!(again.is_kept && !finished.is_kept);
     assert_eq!((again.log, weights(directory.path())), (finished.log, expected));
+
+    let mut longer = config();
+    longer.bopo.iterations += 1;
+    let error = train_in(directory.path(), &idle, &collected, &longer, Variant::Bopo).unwrap_err();
+    assert_eq!(error.to_string(), "skill-chain: out of order");
+    // What says that it is finished is damaged: told, not taken for one that was never begun.
+    std::fs::write(directory.path().join("finished.json"), "{").unwrap();
+    let error = train_in(directory.path(), &idle, &collected, &config(), Variant::Bopo).unwrap_err().to_string();
+    assert!(error.contains("finished.json") && error.contains("\nhint: "), "{error}");
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use anyhow::Context;
 use candle_core::Device;
 use tollgate_policy::{CheckpointSpec, RouterNetwork, load_checkpoint, save_checkpoint};
 use tollgate_routing::ModelPool;
@@ -52,6 +53,20 @@ pub(crate) fn stored_policies(directory: &Path, pool: Option<&ModelPool>) -> any
         )));
     }
     Ok(policies)
+}
+
+/// Removes the policies under `checkpoint` whose directories `is_unwanted` names.
+pub(crate) fn remove_policies(checkpoint: &Path, is_unwanted: impl Fn(&Path) -> bool) -> anyhow::Result<()> {
+    let remove = |directory: &Path| fs::remove_dir_all(directory).with_context(|| directory.display().to_string());
+    for variant_dir in subdirectories(checkpoint)? {
+        for policy in subdirectories(&variant_dir)?.iter().filter(|policy| is_unwanted(policy)) {
+            remove(policy)?;
+        }
+        if subdirectories(&variant_dir)?.is_empty() {
+            remove(&variant_dir)?;
+        }
+    }
+    Ok(())
 }
 
 fn check_models(directory: &Path, spec: &CheckpointSpec, pool: &ModelPool) -> anyhow::Result<()> {

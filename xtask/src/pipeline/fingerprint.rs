@@ -66,6 +66,21 @@ impl Origin {
         Ok(digest::of_json(&serde_json::to_value(self)?))
     }
 
+    /// One digest over what every single training of `optimize` depends on: all but which trainings there are. What trains in a
+    /// replacement's keys nobody knows, so there it is the whole origin.
+    ///
+    /// # Errors
+    /// Never for an origin made by [`Origin::new`].
+    pub(crate) fn training_fingerprint(&self) -> Result<String> {
+        let mut origin = self.clone();
+        if origin.stage["type"] == "builtin"
+            && let Some(config) = origin.config.as_object_mut()
+        {
+            config.retain(|key, _| !WHICH_TRAININGS.contains(&key.as_str()));
+        }
+        origin.fingerprint()
+    }
+
     /// Why outputs of `earlier` origin do not fit this one; `None` when they do.
     pub(crate) fn difference(&self, earlier: &Self) -> Option<String> {
         if self == earlier {
@@ -84,6 +99,9 @@ impl Origin {
         })
     }
 }
+
+/// Keys of `[optimize]` that say which trainings there are, and nothing about any of them.
+const WHICH_TRAININGS: [&str; 2] = ["variants", "train_seeds"];
 
 /// Keys of a table of `[experiment]` that say how it is run, and nothing about what comes out: a limit that is raised, a slower pace or
 /// more memory go on with what there is.
@@ -165,5 +183,21 @@ mod tests {
         let simulator = |heap_mib: u32, n_chance_streams: u32| serde_json::json!({"suite": "scienceworld", "scienceworld": {"heap_mib": heap_mib, "answers": "kept", "n_chance_streams": n_chance_streams}});
         assert_eq!(without_operation(simulator(512, 4)), without_operation(simulator(1024, 4)));
         assert_ne!(without_operation(simulator(512, 4)), without_operation(simulator(512, 8)));
+    }
+
+    #[test]
+    fn a_training_does_not_depend_on_which_others_there_are() {
+        let training = |stage: Value, config: Value| {
+            let experiment = serde_json::json!({});
+            let origin = Origin { stage, contract_version: 1, seed: 1, experiment, config, inputs: BTreeMap::new() };
+            origin.training_fingerprint().unwrap()
+        };
+        let settings = |seeds: &[u32], n_hidden: u32| serde_json::json!({"variants": ["bopo"], "train_seeds": seeds, "n_hidden": n_hidden});
+        let builtin = || serde_json::json!({"type": "builtin", "version": 1});
+        assert_eq!(training(builtin(), settings(&[1], 64)), training(builtin(), settings(&[1, 2], 64)));
+        assert_ne!(training(builtin(), settings(&[1], 64)), training(builtin(), settings(&[1], 32)));
+        // What these keys mean to a replacement, only it knows.
+        let command = || serde_json::json!({"type": "command", "argv": ["train"], "files": {}});
+        assert_ne!(training(command(), settings(&[1], 64)), training(command(), settings(&[1, 2], 64)));
     }
 }

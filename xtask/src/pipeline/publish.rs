@@ -9,7 +9,7 @@ use super::Slot;
 
 /// The journal of calls that a stage with live models keeps in its directory. It was paid for, and it fits any later attempt:
 /// what it holds is looked up by what was asked.
-const JOURNAL: &str = "calls.jsonl";
+pub(crate) const JOURNAL: &str = "calls.jsonl";
 
 /// Where a slot's published outputs are.
 pub(crate) fn published_dir(run_dir: &Path, slot: Slot) -> PathBuf {
@@ -56,20 +56,43 @@ pub(crate) fn clear_leftovers(run_dir: &Path, slot: Slot, resumable: Option<&str
     Ok(())
 }
 
-/// Makes the directory that a stage writes into, unless an attempt of the same origin left one. What was paid for in the
-/// published outputs is in it, unless the run is forced.
+/// Makes the directory that a stage writes into, unless an attempt that this one goes on from left one.
 ///
 /// # Errors
 /// When it cannot be made.
-pub(crate) fn begin_attempt(run_dir: &Path, slot: Slot, fingerprint: &str, is_forced: bool) -> Result<PathBuf> {
+pub(crate) fn begin_attempt(run_dir: &Path, slot: Slot, fingerprint: &str) -> Result<PathBuf> {
     let partial = partial_dir(run_dir, slot);
     write_atomically(&attempt_file(run_dir, slot), fingerprint)?;
     fs::create_dir_all(&partial).with_context(|| format!("{}: cannot be created", partial.display()))?;
-    let (paid, journal) = (published_dir(run_dir, slot).join(JOURNAL), partial.join(JOURNAL));
-    if !is_forced && paid.exists() && !journal.exists() {
-        fs::copy(&paid, &journal).with_context(|| format!("{}: cannot be copied", paid.display()))?;
-    }
     Ok(partial)
+}
+
+/// Copies a file or directory of the published outputs into the attempt that begins, unless both or neither have it.
+///
+/// # Errors
+/// When it cannot be copied.
+pub(crate) fn carry_over(run_dir: &Path, slot: Slot, name: &Path) -> Result<()> {
+    let (from, to) = (published_dir(run_dir, slot).join(name), partial_dir(run_dir, slot).join(name));
+    if !from.exists() || to.exists() {
+        return Ok(());
+    }
+    // In place with one rename: half a copy is never taken for what was there.
+    let beside = to.with_extension("copy");
+    copy(&from, &beside)?;
+    rename(&beside, &to)
+}
+
+fn copy(from: &Path, to: &Path) -> Result<()> {
+    let context = || format!("{}: cannot be copied", from.display());
+    if !from.is_dir() {
+        return fs::copy(from, to).map(drop).with_context(context);
+    }
+    fs::create_dir_all(to).with_context(context)?;
+    for entry in fs::read_dir(from).with_context(context)? {
+        let entry = entry.with_context(context)?;
+        copy(&entry.path(), &to.join(entry.file_name()))?;
+    }
+    Ok(())
 }
 
 /// Renames `<slot>.partial` to `<slot>`, after its bytes are on the disk.
@@ -147,7 +170,12 @@ mod tests {
     fn what_was_paid_for_outlives_attempts_but_not_a_forced_run() {
         let run = tempfile::tempdir().unwrap();
         fs::create_dir(run.path().join("requests")).unwrap();
-        let partial = begin_attempt(run.path(), Slot::Simulate, "a", false).unwrap();
+        let begin = |fingerprint| {
+            let partial = begin_attempt(run.path(), Slot::Simulate, fingerprint).unwrap();
+            carry_over(run.path(), Slot::Simulate, Path::new(JOURNAL)).unwrap();
+            partial
+        };
+        let partial = begin("a");
         fs::write(partial.join(JOURNAL), "paid\n").unwrap();
         fs::write(partial.join("steps.parquet"), "half").unwrap();
         fs::create_dir(partial.join("more")).unwrap();
@@ -156,10 +184,9 @@ mod tests {
         assert_eq!(names, [JOURNAL]);
 
         publish(run.path(), Slot::Simulate).unwrap();
-        let partial = begin_attempt(run.path(), Slot::Simulate, "b", false).unwrap();
+        let partial = begin("b");
         assert_eq!(fs::read_to_string(partial.join(JOURNAL)).unwrap(), "paid\n");
         clear_leftovers(run.path(), Slot::Simulate, None, true).unwrap();
         assert!(!partial.exists());
-        assert!(!begin_attempt(run.path(), Slot::Simulate, "b", true).unwrap().join(JOURNAL).exists());
     }
 }

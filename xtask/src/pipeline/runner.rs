@@ -53,6 +53,8 @@ struct Planned<'a> {
     request: StageRequest,
     origin: Origin,
     fingerprint: String,
+    /// Of what an attempt must have been made from for this one to go on from it.
+    resumption: String,
 }
 
 /// An error with the exit code that tells it.
@@ -167,8 +169,8 @@ impl Pipeline<'_> {
             config: RequestConfig { experiment: self.config.experiment.clone(), stage: stage.own.clone() },
         };
         let origin = Origin::new(&request, &stage, built_in, sources);
-        let fingerprint = origin.fingerprint()?;
-        Ok(Planned { slot, stage, built_in, request, origin, fingerprint })
+        let (fingerprint, resumption) = (origin.fingerprint()?, origin.training_fingerprint()?);
+        Ok(Planned { slot, stage, built_in, request, origin, fingerprint, resumption })
     }
 
     /// An artifact by its kind: the experiment's own file, or what an earlier slot has published.
@@ -198,12 +200,12 @@ impl Pipeline<'_> {
     /// Runs the stage, validates what it wrote and publishes it. On a failure nothing stays, but for what training resumes from.
     fn execute(&self, planned: &Planned<'_>) -> Result<Stamp, Stop> {
         let slot = planned.slot;
-        let resumable = (!self.is_forced).then_some(planned.fingerprint.as_str());
+        let resumable = (!self.is_forced).then_some(planned.resumption.as_str());
         publish::clear_leftovers(self.run_dir, slot, resumable, self.is_forced)?;
         let result = self.execute_in_partial(planned);
         if let Err(stop) = &result {
             let keeps_checkpoints = slot == Slot::Optimize && stop.exit_code != EXIT_BAD_INPUT;
-            let resumable = keeps_checkpoints.then_some(planned.fingerprint.as_str());
+            let resumable = keeps_checkpoints.then_some(planned.resumption.as_str());
             publish::clear_leftovers(self.run_dir, slot, resumable, false)?;
         }
         result
@@ -215,7 +217,10 @@ impl Pipeline<'_> {
         for dir in [&requests, &logs] {
             fs::create_dir_all(dir).with_context(|| format!("{}: cannot be created", dir.display()))?;
         }
-        let partial = publish::begin_attempt(self.run_dir, planned.slot, &planned.fingerprint, self.is_forced)?;
+        let partial = publish::begin_attempt(self.run_dir, planned.slot, &planned.resumption)?;
+        if !self.is_forced {
+            self.carry_over(planned)?;
+        }
         let request_path = requests.join(format!("{}.json", planned.slot));
         publish::write_atomically(&request_path, &serde_json::to_string_pretty(&planned.request)?)?;
 
@@ -236,6 +241,23 @@ impl Pipeline<'_> {
         stamp.write(&partial)?;
         publish::publish(self.run_dir, planned.slot)?;
         Ok(stamp)
+    }
+
+    /// Takes from the published outputs what a new attempt does not have to make again: what was paid for, and finished trainings.
+    fn carry_over(&self, planned: &Planned<'_>) -> Result<()> {
+        publish::carry_over(self.run_dir, planned.slot, publish::JOURNAL.as_ref())?;
+        if planned.slot != Slot::Optimize {
+            return Ok(());
+        }
+        let published = publish::published_dir(self.run_dir, planned.slot);
+        let Some(stamp) = Stamp::read(&published) else { return Ok(()) };
+        let is_akin = stamp.origin.training_fingerprint()? == planned.resumption;
+        if is_akin && stamp.damaged_output(&published).is_none() {
+            for output in planned.built_in.outputs.iter().filter(|output| output.kind == "checkpoint") {
+                publish::carry_over(self.run_dir, planned.slot, &output.path)?;
+            }
+        }
+        Ok(())
     }
 
     fn run_stage(&self, planned: &Planned<'_>, request: &Path) -> Result<(), Stop> {

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::Context;
 use rayon::prelude::*;
-use tollgate_bopo::{IterationMetrics, TrainError, TrainedPolicy, TrainingInputs, Variant, clear_progress, train};
+use tollgate_bopo::{IterationMetrics, TrainError, TrainedPolicy, TrainingInputs, Variant, train};
 use tollgate_contract::{
     ArtifactKind, BoundaryLabelRow, EpisodeRow, ProductKind, SftExampleRow, StepRow, TaskRow, TrainingLogRow,
     TrainingMetrics,
@@ -19,7 +19,7 @@ use crate::config::OptimizeConfig;
 use crate::failure::{bad_input, blame_input};
 use crate::progress;
 use crate::stage_call::StageCall;
-use crate::stored_policies::{policy_dir, stored_policies};
+use crate::stored_policies::{policy_dir, remove_policies, stored_policies};
 
 /// What the training reads, in memory.
 struct Inputs {
@@ -62,15 +62,17 @@ pub(crate) fn run(call: &StageCall) -> anyhow::Result<()> {
                 .map_err(blame)
                 .with_context(|| format!("training `{}` with seed {train_seed}", variant.as_str()))?;
             let n_iterations = trained.log.len();
-            tracing::info!(variant = variant.as_str(), train_seed, n_iterations, "trained");
+            let done = if trained.is_kept { "kept from an earlier run" } else { "trained" };
+            tracing::info!(variant = variant.as_str(), train_seed, n_iterations, "{done}");
             Ok((variant, train_seed, trained))
         })
         .collect::<anyhow::Result<_>>()?;
     progress.finish_and_clear();
-    // Not before all are done: a stage that is stopped repeats none of them.
-    for (variant, train_seed, _) in &trained {
-        clear_progress(&policy_dir(&checkpoint, variant.as_str(), *train_seed)).map_err(blame)?;
-    }
+    // Not before all are done: whoever stops the stage and goes back to the earlier config finds everything there.
+    let is_asked_for = |policy: &Path| {
+        runs.iter().any(|&(variant, train_seed)| policy_dir(&checkpoint, variant.as_str(), train_seed) == policy)
+    };
+    remove_policies(&checkpoint, |policy| !is_asked_for(policy))?;
     let rows = trained.iter().flat_map(log_rows);
     artifact::write_rows(&call.request.output(ArtifactKind::TrainingLog), rows)?;
     Ok(())
