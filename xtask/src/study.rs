@@ -11,7 +11,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, bail};
 use clap::{Args, ValueEnum};
 use toml::{Table, Value};
 
@@ -19,8 +19,8 @@ use crate::pipeline::{self, PipelineArgs, Slot};
 use crate::workspace;
 
 const AFTER_HELP: &str = "\
-A study that was stopped goes on where it was. configs/study/ has its settings: a row of a table is made again with a config that \
-names fewer variants. Suite `replay` needs imported logs and suite `scienceworld` the simulator; configs/study/ says how to get them.";
+A study that was stopped goes on where it was, and one whose config names more variants than before trains those that are new. \
+configs/study/ has the settings. Suite `replay` needs imported logs and suite `scienceworld` the simulator; configs/study/ says how to get them.";
 
 #[derive(Args)]
 #[command(after_help = AFTER_HELP)]
@@ -34,9 +34,12 @@ pub(crate) struct StudyArgs {
     /// Trainings and episodes side by side; results do not depend on it. Default: all cores
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     jobs: Option<u16>,
-    /// Directory of the documents, one folder per suite
-    #[arg(long, value_name = "DIR", default_value = "docs/results")]
-    out: PathBuf,
+    /// Make this row of the tables alone, and BoPO's, which it is compared with; may be repeated. In a run of its own
+    #[arg(long, value_name = "NAME")]
+    variant: Vec<String>,
+    /// Directory of the documents, one folder per suite. Default: docs/results, or with `--variant` the run's directory
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
     /// Program to use instead of building `tollgate`
     #[arg(long, value_name = "PROGRAM")]
     tollgate: Option<PathBuf>,
@@ -117,15 +120,12 @@ pub(crate) fn run(args: &StudyArgs) -> Result<ExitCode> {
     let tollgate = workspace::tollgate(args.tollgate.as_deref(), &[])?;
     let suites = if args.suite.is_empty() { &[Suite::SkillChain, Suite::Household] } else { args.suite.as_slice() };
     for &suite in suites {
-        let study = Study {
-            suite,
-            seeds: args.seeds,
-            jobs: args.jobs,
-            runs: PathBuf::from("runs/study").join(suite.name()),
-            out: args.out.join(suite.name()),
-            tollgate: &tollgate,
-        };
+        let study = Study::new(suite, args, &tollgate);
         let code = match suite {
+            Suite::Collapse | Suite::Robustness | Suite::Specialists if !args.variant.is_empty() => bail!(
+                "--variant: the study `{}` has no rows of variants\nhint: leave it out, or choose another suite",
+                suite.name()
+            ),
             Suite::Collapse => collapse::run(&study)?,
             Suite::Robustness => robustness::run(&study)?,
             Suite::Specialists => specialists::run(&study)?,
@@ -138,11 +138,16 @@ pub(crate) fn run(args: &StudyArgs) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// The policy that the others are compared with.
+const MAIN_VARIANT: &str = "bopo";
+
 /// One study.
 struct Study<'a> {
     suite: Suite,
     seeds: u16,
     jobs: Option<u16>,
+    /// The trained policies that it is narrowed to; empty for all.
+    variants: &'a [String],
     /// Directory of its pipeline runs.
     runs: PathBuf,
     /// Directory of its document.
@@ -150,10 +155,38 @@ struct Study<'a> {
     tollgate: &'a Path,
 }
 
-impl Study<'_> {
+impl<'a> Study<'a> {
+    fn new(suite: Suite, args: &'a StudyArgs, tollgate: &'a Path) -> Self {
+        let suite_runs = PathBuf::from("runs/study").join(suite.name());
+        let (runs, documents) = if args.variant.is_empty() {
+            (suite_runs, PathBuf::from("docs/results"))
+        } else {
+            let runs = suite_runs.join(format!("only-{}", args.variant.join("+")));
+            (runs.clone(), runs)
+        };
+        Self {
+            suite,
+            seeds: args.seeds,
+            jobs: args.jobs,
+            variants: &args.variant,
+            runs,
+            out: args.out.as_ref().unwrap_or(&documents).join(suite.name()),
+            tollgate,
+        }
+    }
+
+    /// The suite's settings, narrowed to the variants that were asked for.
+    fn settings(&self) -> Result<Table> {
+        let mut settings = self.suite.settings()?;
+        if !self.variants.is_empty() {
+            narrow(&mut settings, self.variants)?;
+        }
+        Ok(settings)
+    }
+
     /// Plays and trains everything, and writes the document.
     fn compare(&self) -> Result<ExitCode> {
-        let config = self.write_config("run", self.suite.settings()?)?;
+        let config = self.write_config("run", self.settings()?)?;
         let run_dir = self.runs.join("run");
         let code = self.pipeline(&config, &run_dir, Slot::Report)?;
         if code == ExitCode::SUCCESS {
@@ -199,12 +232,30 @@ impl Study<'_> {
     }
 
     /// Lets `tollgate` write the document from finished runs.
-    fn write_document<'a>(&self, command: &str, args: impl IntoIterator<Item = &'a OsStr>) -> Result<()> {
-        let own = format!("cargo xtask study --suite {} --seeds {}", self.suite.name(), self.seeds);
+    fn write_document<'b>(&self, command: &str, args: impl IntoIterator<Item = &'b OsStr>) -> Result<()> {
+        let mut own = format!("cargo xtask study --suite {} --seeds {}", self.suite.name(), self.seeds);
+        for variant in self.variants {
+            own.extend([" --variant ", variant]);
+        }
         let mut program = Command::new(self.tollgate);
         program.arg(command).args(args).arg("--out").arg(&self.out).args(["--command", &own]);
         workspace::run_to_end(&mut program, &format!("tollgate {command}"))
     }
+}
+
+/// Leaves of the settings' variants the one that all are compared with, and those of these names.
+fn narrow(settings: &mut Table, names: &[String]) -> Result<()> {
+    let variants = table(settings, "optimize")?.get_mut("variants").and_then(Value::as_array_mut);
+    let variants = variants.context("`optimize.variants` is no list")?;
+    let is_known = |name: &String| variants.iter().any(|variant| variant.as_str() == Some(name));
+    if let Some(unknown) = names.iter().find(|name| !is_known(name)) {
+        let known: Vec<&str> = variants.iter().filter_map(Value::as_str).collect();
+        bail!("--variant: this study trains no `{unknown}`\nhint: it trains {}", known.join(", "));
+    }
+    variants.retain(|variant| {
+        variant.as_str().is_some_and(|name| name == MAIN_VARIANT || names.iter().any(|asked| asked == name))
+    });
+    Ok(())
 }
 
 /// Gives `settings` this value at `path`: the tables that it is in, and its key.
@@ -222,4 +273,18 @@ fn set(settings: &mut Table, path: &[&str], value: Value) -> Result<()> {
 fn table<'a>(settings: &'a mut Table, name: &str) -> Result<&'a mut Table> {
     let table = settings.entry(name).or_insert_with(|| Table::new().into());
     table.as_table_mut().with_context(|| format!("`{name}` is no table"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_row_is_made_with_the_one_that_it_is_compared_with() {
+        let mut settings: Table = toml::from_str("[optimize]\nvariants = [\"bopo\", \"ppo\", \"sft\"]").unwrap();
+        let error = narrow(&mut settings, &["pop".to_owned()]).unwrap_err().to_string();
+        assert_eq!(error, "--variant: this study trains no `pop`\nhint: it trains bopo, ppo, sft");
+        narrow(&mut settings, &["sft".to_owned()]).unwrap();
+        assert_eq!(settings["optimize"]["variants"], Value::from(vec!["bopo", "sft"]));
+    }
 }
