@@ -356,6 +356,19 @@ fn finished_trainings_are_there_for_a_config_that_adds_or_removes_some_and_for_n
 }
 
 #[test]
+fn what_was_paid_for_is_there_for_the_next_attempt_unless_it_is_forced() {
+    let script = "cat \"$out/calls.jsonl\" > episodes.seen || true\necho paid >> \"$out/calls.jsonl\"\nsh \"$tollgate\" simulate \"$@\"";
+    let bench = Bench::with_stage("simulate", script, "");
+    let found = |args: &[&str]| {
+        bench.run(args).expect(0, &[]);
+        fs::read_to_string(bench.path("episodes.seen")).unwrap()
+    };
+    assert_eq!(found(&[]), "");
+    assert_eq!(found(&["--seed", "2"]), "paid\n");
+    assert_eq!(found(&["--force"]), "");
+}
+
+#[test]
 fn a_full_disk_fails_the_slot_and_leaves_nothing_half_written() {
     let script = "head -c 1000000 /dev/zero > \"$out/episodes.parquet\" && sh \"$tollgate\" simulate \"$@\"";
     let bench = Bench::with_stage("simulate", script, "");
