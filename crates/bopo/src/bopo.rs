@@ -36,7 +36,6 @@ pub(crate) struct Bopo<'a> {
     inputs: &'a TrainingInputs<'a>,
     config: &'a BopoConfig,
     save_every: u32,
-    settings: String,
     spec: &'a CheckpointSpec,
     guidance: Guidance<'a>,
     learner: Learner<'a>,
@@ -61,7 +60,6 @@ impl<'a> Bopo<'a> {
             inputs,
             config: &config.bopo,
             save_every: config.save_every,
-            settings: format!("{seed} {config:?} {spec:?}"),
             spec,
             guidance,
             learner: Learner {
@@ -75,15 +73,15 @@ impl<'a> Bopo<'a> {
         })
     }
 
-    /// Runs all iterations, from saved progress where there is some.
+    /// Runs all iterations, from saved progress of the same settings where there is some.
     pub(crate) fn run(
         mut self,
         directory: &Path,
+        settings: &str,
         observer: &(dyn Fn(&IterationMetrics) + Sync),
     ) -> Result<Vec<IterationMetrics>, TrainError> {
-        let resumed = load_progress(directory, &self.settings, &mut self.learner, self.device)?;
-        let mut progress =
-            resumed.unwrap_or_else(|| Progress { settings: self.settings.clone(), ..Progress::default() });
+        let resumed = load_progress(directory, settings, &mut self.learner, self.device)?;
+        let mut progress = resumed.unwrap_or_else(|| Progress { settings: settings.to_owned(), ..Progress::default() });
         while progress.iteration < self.config.iterations {
             let metrics = self.iterate(progress.iteration, progress.env_steps)?;
             progress.iteration += 1;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use candle_core::Device;
 use serde::{Deserialize, Serialize};
-use tollgate_policy::{CheckpointSpec, RouterNetwork, load_checkpoint, save_checkpoint};
+use tollgate_policy::{CheckpointSpec, RouterNetwork, load_checkpoint, save_checkpoint, write_atomically};
 
 use crate::average::WeightAverage;
 use crate::error::TrainError;
@@ -137,12 +137,11 @@ pub(crate) fn load_progress(
 
 /// Says that the checkpoint in `directory` is that of a finished training, and removes the progress that led there.
 pub(crate) fn save_finished(directory: &Path, settings: &str, log: &[IterationMetrics]) -> Result<(), TrainError> {
-    let path = directory.join(FINISHED_FILE);
-    let fail = |error: &dyn std::fmt::Display| TrainError::Progress { path: path.clone(), reason: error.to_string() };
+    let fail =
+        |error: &dyn std::fmt::Display| TrainError::Progress { path: directory.to_owned(), reason: error.to_string() };
     let finished = Finished { settings: settings.to_owned(), log: log.to_vec() };
     let text = serde_json::to_string(&finished).map_err(|error| fail(&error))?;
-    let temporary = directory.join("finished.new");
-    fs::write(&temporary, text).and_then(|()| fs::rename(&temporary, &path)).map_err(|error| fail(&error))?;
+    write_atomically(&directory.join(FINISHED_FILE), text.as_bytes())?;
     for progress in saved(directory) {
         fs::remove_dir_all(&progress).map_err(|error| fail(&error))?;
     }
@@ -159,7 +158,10 @@ pub(crate) fn load_finished(
     if !path.exists() {
         return Ok(None);
     }
-    let fail = |error: &dyn std::fmt::Display| TrainError::Progress { path: path.clone(), reason: error.to_string() };
+    let fail = |error: &dyn std::fmt::Display| TrainError::Progress {
+        path: directory.to_owned(),
+        reason: format!("{FINISHED_FILE}: {error}"),
+    };
     let text = fs::read_to_string(&path).map_err(|error| fail(&error))?;
     let finished: Finished = serde_json::from_str(&text).map_err(|error| fail(&error))?;
     if finished.settings != settings {

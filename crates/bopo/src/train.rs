@@ -85,7 +85,7 @@ pub fn train(
             setup.train_q(&network, device)?;
             Vec::new()
         }
-        _ => setup.train_stepwise(&network, directory, device, observer)?,
+        _ => setup.train_stepwise(&network, directory, &settings, device, observer)?,
     };
     save_checkpoint(directory, &setup.spec, &network)?;
     save_finished(directory, &settings, &log)?;
@@ -197,6 +197,7 @@ impl<'a> Setup<'a> {
         &self,
         network: &RouterNetwork,
         directory: &Path,
+        settings: &str,
         device: &Device,
         observer: &(dyn Fn(&IterationMetrics) + Sync),
     ) -> Result<Vec<IterationMetrics>, TrainError> {
@@ -222,7 +223,8 @@ impl<'a> Setup<'a> {
         let labels = self.inputs.tasks.iter().map(|task| self.labels[task.id.as_str()]).collect();
         let guidance = Guidance { labels, costs: self.costs, is_conditioned };
         let seed = derive_seed(self.train_seed, Stream::Rollouts as u64);
-        Bopo::new(self.inputs, self.config, &self.spec, guidance, network, device, seed)?.run(directory, observer)
+        Bopo::new(self.inputs, self.config, &self.spec, guidance, network, device, seed)?
+            .run(directory, settings, observer)
     }
 
     /// The logged episodes of the boundary policies.

@@ -55,11 +55,11 @@ pub(crate) fn stored_policies(directory: &Path, pool: Option<&ModelPool>) -> any
     Ok(policies)
 }
 
-/// Removes the policies under `checkpoint` whose directories `is_unwanted` names.
-pub(crate) fn remove_policies(checkpoint: &Path, is_unwanted: impl Fn(&Path) -> bool) -> anyhow::Result<()> {
+/// Removes the policies under `checkpoint` but for those whose directories `is_kept` names.
+pub(crate) fn retain_policies(checkpoint: &Path, is_kept: impl Fn(&Path) -> bool) -> anyhow::Result<()> {
     let remove = |directory: &Path| fs::remove_dir_all(directory).with_context(|| directory.display().to_string());
     for variant_dir in subdirectories(checkpoint)? {
-        for policy in subdirectories(&variant_dir)?.iter().filter(|policy| is_unwanted(policy)) {
+        for policy in subdirectories(&variant_dir)?.iter().filter(|policy| !is_kept(policy)) {
             remove(policy)?;
         }
         if subdirectories(&variant_dir)?.is_empty() {

@@ -153,7 +153,10 @@ fn read_weights(bytes: &[u8], shape: NetworkShape, device: &Device) -> candle_co
 }
 
 /// Writes a file so that it is either whole or not there, even when the machine stops.
-fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), CheckpointError> {
+///
+/// # Errors
+/// [`CheckpointError::Io`] when it cannot be written; what was there stays.
+pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), CheckpointError> {
     let temporary = path.with_extension("tmp");
     let write = || -> io::Result<()> {
         let mut file = File::create(&temporary)?;

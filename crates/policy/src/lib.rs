@@ -26,7 +26,9 @@ mod memory;
 mod network;
 mod text;
 
-pub use checkpoint::{CheckpointError, CheckpointSpec, FEATURE_VERSION, load_checkpoint, save_checkpoint};
+pub use checkpoint::{
+    CheckpointError, CheckpointSpec, FEATURE_VERSION, load_checkpoint, save_checkpoint, write_atomically,
+};
 pub use decision::{DecisionNetwork, Scratch};
 pub use feature_config::{FeatureConfig, HiddenFeatures};
 pub use features::RouterFeatures;

@@ -19,7 +19,7 @@ use crate::config::OptimizeConfig;
 use crate::failure::{bad_input, blame_input};
 use crate::progress;
 use crate::stage_call::StageCall;
-use crate::stored_policies::{policy_dir, remove_policies, stored_policies};
+use crate::stored_policies::{policy_dir, retain_policies, stored_policies};
 
 /// What the training reads, in memory.
 struct Inputs {
@@ -69,10 +69,9 @@ pub(crate) fn run(call: &StageCall) -> anyhow::Result<()> {
         .collect::<anyhow::Result<_>>()?;
     progress.finish_and_clear();
     // Not before all are done: whoever stops the stage and goes back to the earlier config finds everything there.
-    let is_asked_for = |policy: &Path| {
+    retain_policies(&checkpoint, |policy| {
         runs.iter().any(|&(variant, train_seed)| policy_dir(&checkpoint, variant.as_str(), train_seed) == policy)
-    };
-    remove_policies(&checkpoint, |policy| !is_asked_for(policy))?;
+    })?;
     let rows = trained.iter().flat_map(log_rows);
     artifact::write_rows(&call.request.output(ArtifactKind::TrainingLog), rows)?;
     Ok(())
