@@ -108,7 +108,7 @@ impl Stage<'_> {
                 step_idx,
                 total_cost: other.total_cost(),
                 value: other.value,
-                n_new_steps: other.costs.len() - step_idx,
+                n_new_steps: other.costs.len().saturating_sub(step_idx),
             });
         }
         Ok(trajectory)

@@ -209,8 +209,8 @@ impl TrainConfig {
                 self.as_rivals_are_trained();
             }
             Variant::Ppo => {
+                self.bopo.advantage = Advantage::ReferenceCritic;
                 self.bopo.references = false;
-                self.bopo.bonus.hard = 0.0;
                 self.as_rivals_are_trained();
             }
             Variant::FittedQ => self.q_learning.conservatism = 0.0,
@@ -218,14 +218,20 @@ impl TrainConfig {
                 self.q_learning.conservatism = 0.0;
                 self.q_learning.looks_ahead = false;
             }
-            Variant::BopoNoReference => self.bopo.references = false,
+            Variant::BopoNoReference => {
+                self.bopo.advantage = Advantage::ReferenceCritic;
+                self.bopo.references = false;
+            }
             Variant::BopoNoAveraging => self.bopo.average_share = 0.0,
             Variant::BopoNoDecay => self.bopo.weight_decay = 0.0,
             Variant::BopoHardBonus => self.bopo.bonus.hard = HARD_BONUS,
             Variant::BopoNoHistory => self.hidden.history = true,
             Variant::BopoNoCachePrice => self.hidden.cache = true,
             Variant::BopoWholeTrajectory => self.bopo.advantage = Advantage::WholeTrajectory,
-            Variant::BopoCostToGo => self.bopo.gae_lambda = 1.0,
+            Variant::BopoCostToGo => {
+                self.bopo.advantage = Advantage::ReferenceCritic;
+                self.bopo.gae_lambda = 1.0;
+            }
             Variant::BopoForked => self.bopo.advantage = Advantage::Forked,
             Variant::BopoUnion => self.bopo.advantage = Advantage::Union,
             Variant::BopoNoText => {
@@ -240,8 +246,10 @@ impl TrainConfig {
         self
     }
 
-    /// Ends with the last weights, as published, and lets weights decay by no more than rivals are trained with.
+    /// Ends with the last weights, as published, lets weights decay by no more than rivals are trained with, and pays no bonus that is
+    /// ours.
     fn as_rivals_are_trained(&mut self) {
+        self.bopo.bonus.hard = 0.0;
         self.bopo.average_share = 0.0;
         self.bopo.weight_decay = self.bopo.weight_decay.min(RIVAL_WEIGHT_DECAY);
     }
@@ -279,6 +287,19 @@ mod tests {
         assert_eq!((epochs(false, Variant::Bopo), epochs(true, Variant::Bopo)), (0, published));
         assert_eq!((epochs(false, Variant::BopoWarmStart), epochs(false, Variant::Grpo)), (published, published));
         assert_eq!((epochs(true, Variant::Ppo), epochs(true, Variant::GrpoNoSft)), (0, 0));
+    }
+
+    #[test]
+    fn what_a_rival_is_does_not_hang_on_the_settings_of_our_method() {
+        let mut config = TrainConfig::default();
+        config.bopo.advantage = Advantage::Union;
+        config.bopo.bonus.hard = 0.5;
+        for variant in [Variant::Ppo, Variant::BopoNoReference, Variant::BopoCostToGo] {
+            assert_eq!(config.for_variant(variant).bopo.advantage, Advantage::ReferenceCritic, "{}", variant.as_str());
+        }
+        for variant in [Variant::Ppo, Variant::Grpo, Variant::GrpoNoSft] {
+            assert!(config.for_variant(variant).bopo.bonus.hard.abs() < f32::EPSILON, "{}", variant.as_str());
+        }
     }
 
     #[test]

@@ -3,24 +3,27 @@
 //! The router never learns this, and need not: the critic only judges episodes in training. What it expects of a task that both
 //! models solve, or neither, is then no surprise that a choice of model is praised or blamed for.
 
-use tollgate_routing::{BoundaryLabel, Objective, ProbeStats};
-
-use crate::reward::{BoundaryCosts, cost_in_spreads};
+use tollgate_routing::{BoundaryLabel, NanoUsd, Objective, ProbeStats};
 
 /// Value and cost of always-small, and of always-large.
 pub(crate) const N_REFERENCES: usize = 4;
 
-/// Mean value (0 to 1) and mean cost (in `unit`s) of always-small's probes of a task, then of always-large's.
-pub(crate) fn references(label: &BoundaryLabel, objective: Objective, unit: &BoundaryCosts) -> [f32; N_REFERENCES] {
+/// Mean value (0 to 1) and mean cost (as `cost_norm` counts it) of always-small's probes of a task, then of always-large's.
+pub(crate) fn references(
+    label: &BoundaryLabel,
+    objective: Objective,
+    cost_norm: impl Fn(NanoUsd) -> f32,
+) -> [f32; N_REFERENCES] {
     let value = |stats: &ProbeStats| stats.mean_value(objective) as f32;
-    let cost = |stats: &ProbeStats| cost_in_spreads(stats.mean_cost, unit);
+    let cost = |stats: &ProbeStats| cost_norm(stats.mean_cost);
     [value(&label.small), cost(&label.small), value(&label.large), cost(&label.large)]
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tollgate_routing::{Difficulty, NanoUsd, TaskId};
+    use crate::reward::{BoundaryCosts, cost_in_spreads};
+    use tollgate_routing::{Difficulty, TaskId};
 
     #[test]
     fn a_task_is_known_by_what_both_models_alone_make_of_it() {
@@ -39,7 +42,9 @@ mod tests {
         };
         let unit = BoundaryCosts { low: NanoUsd::new(100), high: NanoUsd::new(500) };
         let check = |objective, expected: [f32; N_REFERENCES]| {
-            for (found, expected) in references(&label, objective, &unit).into_iter().zip(expected) {
+            for (found, expected) in
+                references(&label, objective, |cost| cost_in_spreads(cost, &unit)).into_iter().zip(expected)
+            {
                 assert!((found - expected).abs() < 1e-6, "found {found}, expected {expected}");
             }
         };

@@ -61,3 +61,16 @@ pub enum TrainError {
     #[error("tensor computation failed: {0}")]
     Tensor(#[from] candle_core::Error),
 }
+
+/// A loss or a gradient that left the realm of numbers stops the training of a policy.
+pub(crate) fn expect_finite(
+    policy: &str,
+    iteration: u32,
+    quantity: &'static str,
+    value: f32,
+) -> Result<(), TrainError> {
+    if value.is_finite() {
+        return Ok(());
+    }
+    Err(TrainError::Diverged { policy: policy.to_owned(), iteration, quantity, value })
+}

@@ -127,17 +127,21 @@ impl Assessor<'_> {
 
     /// What going on was worth at each decision of an episode.
     fn worth(&self, trajectory: &Trajectory) -> Vec<f32> {
+        let costs = self.added_costs(trajectory);
+        let gains = self.outcome_rewards(trajectory);
+        worth_of_going_on(&gains, &costs, trajectory.spec.point.lambda, &trajectory.would_give_up)
+    }
+
+    /// What each call adds to the cost that the reward weighs, which need not grow with every dollar.
+    fn added_costs(&self, trajectory: &Trajectory) -> Vec<f32> {
         let label = self.guidance.labels[trajectory.spec.task_idx];
         let mut spent = NanoUsd::ZERO;
-        // What each call adds to the cost that the reward weighs, which need not grow with every dollar.
         let added = trajectory.costs.iter().map(|&cost| {
             let before = self.cost_norm(spent, label);
             spent += cost;
             self.cost_norm(spent, label) - before
         });
-        let costs: Vec<f32> = added.collect();
-        let gains = self.outcome_rewards(trajectory);
-        worth_of_going_on(&gains, &costs, trajectory.spec.point.lambda, &trajectory.would_give_up)
+        added.collect()
     }
 
     /// The part of each step's reward that does not depend on cost.
@@ -146,11 +150,13 @@ impl Assessor<'_> {
         trajectory.gains.iter().map(|&gain| outcome_reward(gain, difficulty, &self.config.bonus)).collect()
     }
 
-    /// What a step's cost is divided by.
-    fn cost_unit(&self, label: &BoundaryLabel) -> BoundaryCosts {
+    /// What the critic is to foresee of each step's cost.
+    fn step_costs(&self, trajectory: &Trajectory) -> Vec<f32> {
         match self.config.cost_normalisation {
-            CostNormalisation::Suite => self.guidance.costs,
-            CostNormalisation::Task => BoundaryCosts::of_task(label),
+            CostNormalisation::Suite => {
+                trajectory.costs.iter().map(|&cost| cost_in_spreads(cost, &self.guidance.costs)).collect()
+            }
+            CostNormalisation::Task => self.added_costs(trajectory),
         }
     }
 
@@ -199,11 +205,10 @@ impl Assessor<'_> {
         let mut returns = Vec::with_capacity(experience.steps.len());
         for trajectory in trajectories {
             let label = self.guidance.labels[trajectory.spec.task_idx];
-            let unit = self.cost_unit(label);
             let lambda = trajectory.spec.point.lambda;
             let n_steps = trajectory.steps.len();
             let (mut success_values, mut cost_values) = (Vec::with_capacity(n_steps), Vec::with_capacity(n_steps));
-            let known = references(label, self.objective, &unit);
+            let known = references(label, self.objective, |cost| self.cost_norm(cost, label));
             let known = &known[..self.shape.n_privileged];
             for features in trajectory.steps.features.chunks_exact(n_features) {
                 inputs.clear();
@@ -215,7 +220,7 @@ impl Assessor<'_> {
                 cost_values.push(heads[1]);
             }
             let rewards = self.outcome_rewards(trajectory);
-            let costs: Vec<f32> = trajectory.costs.iter().map(|&cost| cost_in_spreads(cost, &unit)).collect();
+            let costs = self.step_costs(trajectory);
             // What comes after the router would have given up is none of its doing before that.
             let is_cut = &trajectory.would_give_up;
             let (success_advantages, success_returns) =

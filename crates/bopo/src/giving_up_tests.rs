@@ -135,7 +135,7 @@ fn a_warm_start_neither_teaches_to_give_up_nor_makes_it_impossible() {
     }
     let rows = SftRows { weights: vec![1.0; steps.len()], steps };
     let config = SftConfig { epochs: 20, minibatch_size: 64, ..SftConfig::default() };
-    warm_start(&network, &rows, &config, &Device::Cpu, 1).unwrap();
+    warm_start(&network, &rows, "bopo", &config, &Device::Cpu, 1).unwrap();
     let all: Vec<usize> = (0..rows.steps.len()).collect();
     let logits = network.logits(&rows.steps.features_of(&all, &Device::Cpu).unwrap()).unwrap();
     let probabilities = candle_nn::ops::softmax(&logits, 1).unwrap().mean(0).unwrap().to_vec1::<f32>().unwrap();

@@ -111,7 +111,8 @@ pub(crate) fn save_progress(
     Ok(())
 }
 
-/// Puts the newest progress of the same settings into `learner`. `None` when there is none.
+/// Puts the newest progress of the same settings into `learner`. `None` when there is none; progress of other settings is removed, for
+/// the new one would find its place taken.
 pub(crate) fn load_progress(
     directory: &Path,
     settings: &str,
@@ -123,6 +124,9 @@ pub(crate) fn load_progress(
     let text = fs::read_to_string(path.join(PROGRESS_FILE)).map_err(|error| fail(&error))?;
     let progress: Progress = serde_json::from_str(&text).map_err(|error| fail(&error))?;
     if progress.settings != settings {
+        for other in saved(directory) {
+            fs::remove_dir_all(&other).map_err(|error| fail(&error))?;
+        }
         return Ok(None);
     }
     let (_, saved_network) = load_checkpoint(&path, device)?;

@@ -10,11 +10,11 @@ use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64Mcg;
 use serde::{Deserialize, Serialize};
 use tollgate_policy::{FeatureConfig, RouterNetwork};
-use tollgate_routing::{Budget, Episode, ModelPool, Objective};
+use tollgate_routing::{Budget, Episode, ModelPool, NanoUsd, Objective};
 
 use crate::batch::{StepRows, gather};
 use crate::condition::{ConditionConfig, OperatingPoint};
-use crate::error::TrainError;
+use crate::error::{TrainError, expect_finite};
 use crate::loss::{chosen_log_probs, half_squared_error, masked_logits};
 use crate::optimizer::AdamW;
 use crate::replay::replay;
@@ -67,6 +67,8 @@ pub(crate) struct QInputs<'a> {
     pub(crate) objective: Objective,
     /// Their spread is one unit of the cost that `lambda` weighs; caps in dollars are drawn from the dearer one.
     pub(crate) costs: BoundaryCosts,
+    /// The variant in training.
+    pub(crate) policy_id: &'a str,
 }
 
 /// Logged steps at operating points of hindsight. Row `i + 1` follows row `i` unless that one is the last of its episode.
@@ -83,7 +85,7 @@ struct Transitions {
 /// Trains the policy part of `network` so that its logits are Q-values; the greedy choice is then the best action.
 ///
 /// # Errors
-/// [`TrainError::Diverged`] for a loss that is not finite.
+/// [`TrainError::Diverged`] for a loss or a gradient that is not finite.
 pub(crate) fn train_q(
     network: &RouterNetwork,
     inputs: &QInputs<'_>,
@@ -113,12 +115,9 @@ pub(crate) fn train_q(
             let error = half_squared_error(&taken, &gather(&targets, chunk, device)?)?;
             let optimism = (masked_logits(&logits, &allowed)?.log_sum_exp(D::Minus1)? - &taken)?.mean_all()?;
             let loss = (error + (optimism * config.conservatism)?)?;
-            let value = loss.to_scalar::<f32>()?;
-            if !value.is_finite() {
-                let policy = "q-learning".to_owned();
-                return Err(TrainError::Diverged { policy, iteration: round, quantity: "loss", value });
-            }
-            optimizer.update(&loss.backward()?, config.learning_rate * decay)?;
+            expect_finite(inputs.policy_id, round, "loss", loss.to_scalar()?)?;
+            let norm = optimizer.update(&loss.backward()?, config.learning_rate * decay)?;
+            expect_finite(inputs.policy_id, round, "gradient norm", norm)?;
         }
     }
     Ok(())
@@ -150,13 +149,16 @@ fn relabel(inputs: &QInputs<'_>, n_episodes: usize, rng: &mut Pcg64Mcg) -> Trans
     transitions
 }
 
-/// An operating point whose cap the episode keeps.
+/// An operating point whose cap the episode keeps, with as little to spare as nothing.
 fn hindsight(inputs: &QInputs<'_>, episode: &Episode, rng: &mut Pcg64Mcg) -> OperatingPoint {
     let point = inputs.conditions.draw(inputs.costs.high, rng);
     let budget = match point.budget {
         Budget::Unlimited => Budget::Unlimited,
         Budget::LargeCalls(spare) => Budget::LargeCalls(episode.n_calls(inputs.pool.large()) + spare - 1),
-        Budget::Usd(spare) => Budget::Usd(episode.total_cost() + spare),
+        Budget::Usd(spare) => {
+            let least = inputs.costs.high.get() as f64 * f64::from(inputs.conditions.usd_low);
+            Budget::Usd(episode.total_cost() + spare.saturating_sub(NanoUsd::new(least as u64)))
+        }
     };
     OperatingPoint { lambda: point.lambda, budget }
 }
@@ -188,8 +190,8 @@ fn targets(
 mod tests {
     use tollgate_policy::NetworkShape;
     use tollgate_routing::{
-        CostSource, Ending, EpisodeId, Model, ModelIndex, NanoUsd, Observation, Prices, Provenance, Split, Step, Task,
-        TaskId, TokenUsage, Turn,
+        CostSource, Ending, EpisodeId, Model, ModelIndex, Observation, Prices, Provenance, Split, Step, Task, TaskId,
+        TokenUsage, Turn,
     };
 
     use super::*;
@@ -247,6 +249,7 @@ mod tests {
             conditions,
             objective: Objective::Success,
             costs: BoundaryCosts { low: NanoUsd::new(10), high: NanoUsd::new(30) },
+            policy_id: "q-learning",
         }
     }
 

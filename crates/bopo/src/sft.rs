@@ -13,7 +13,7 @@ use tollgate_routing::{Budget, Episode, ModelPool, NanoUsd, SftExample};
 use crate::batch::{StepRows, gather};
 use crate::condition::{ConditionConfig, OperatingPoint};
 use crate::config::SftConfig;
-use crate::error::TrainError;
+use crate::error::{TrainError, expect_finite};
 use crate::giving_up::model_logits;
 use crate::loss::{masked_log_probs, weighted_cross_entropy};
 use crate::optimizer::AdamW;
@@ -65,31 +65,31 @@ pub(crate) fn sft_rows(
             detail: format!("`{id}` is not among the episodes"),
             hint: "classify, synthesize and optimize must read the same simulate output",
         })?;
-        let replayed = replay(episode, draw_point(context, episode, &group, &mut rng), context.pool, context.features);
+        let replayed = replay(episode, draw_point(context, episode, &mut rng), context.pool, context.features);
         for example in group {
             let row = example.step_idx as usize;
-            if row < replayed.len() {
-                let features = &replayed.features[row * n_features..(row + 1) * n_features];
-                rows.steps.push(features, example.action, replayed.allowed[row].with(example.action));
-                rows.weights.push(example.weight);
+            if row >= replayed.len() {
+                return Err(TrainError::Missing {
+                    what: "a step of sft_examples",
+                    detail: format!("`{id}` has no step {row}"),
+                    hint: "classify, synthesize and optimize must read the same simulate output",
+                });
             }
+            let features = &replayed.features[row * n_features..(row + 1) * n_features];
+            rows.steps.push(features, example.action, replayed.allowed[row].with(example.action));
+            rows.weights.push(example.weight);
         }
     }
     Ok(rows)
 }
 
-/// An operating point at which the examples of an episode could have been played: a drawn cap grows until they fit.
-fn draw_point(
-    context: &SftContext<'_>,
-    episode: &Episode,
-    group: &[&SftExample],
-    rng: &mut Pcg64Mcg,
-) -> OperatingPoint {
+/// An operating point at which an episode could have been played: a cap has room for all that it did.
+fn draw_point(context: &SftContext<'_>, episode: &Episode, rng: &mut Pcg64Mcg) -> OperatingPoint {
     if !context.is_conditioned {
         return OperatingPoint { lambda: 0.0, budget: Budget::Unlimited };
     }
     let point = context.conditions.draw(context.large_cost, rng);
-    let n_large = group.iter().filter(|example| example.action == context.pool.large()).count() as u32;
+    let n_large = episode.n_calls(context.pool.large());
     let budget = match point.budget {
         Budget::LargeCalls(_) => {
             Budget::LargeCalls(n_large.max(1) + rng.random_range(0..=context.conditions.max_large_calls / 2))
@@ -100,10 +100,11 @@ fn draw_point(
     OperatingPoint { lambda: point.lambda, budget }
 }
 
-/// Trains the policy to imitate the rows. Returns the loss of the last pass; 0 without rows or passes.
+/// Trains the policy of that name to imitate the rows. Returns the loss of the last pass; 0 without rows or passes.
 pub(crate) fn warm_start(
     network: &RouterNetwork,
     rows: &SftRows,
+    policy_id: &str,
     config: &SftConfig,
     device: &Device,
     seed: u64,
@@ -122,15 +123,9 @@ pub(crate) fn warm_start(
             let actions = rows.steps.actions_of(chunk, device)?;
             let loss = weighted_cross_entropy(&log_probs, &actions, &gather(&rows.weights, chunk, device)?)?;
             let value = loss.to_scalar::<f32>()?;
-            if !value.is_finite() {
-                return Err(TrainError::Diverged {
-                    policy: "sft".to_owned(),
-                    iteration: epoch,
-                    quantity: "loss",
-                    value,
-                });
-            }
-            optimizer.update(&loss.backward()?, config.learning_rate)?;
+            expect_finite(policy_id, epoch, "loss", value)?;
+            let norm = optimizer.update(&loss.backward()?, config.learning_rate)?;
+            expect_finite(policy_id, epoch, "gradient norm", norm)?;
             total += value * chunk.len() as f32;
         }
         mean_loss = total / order.len().max(1) as f32;

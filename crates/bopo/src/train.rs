@@ -151,7 +151,7 @@ impl<'a> Setup<'a> {
             train_seed,
             models: pool.iter().map(|(_, model)| model.id.to_string()).collect(),
             cost_spread_nano_usd: costs.spread().get(),
-            iterations: config.bopo.iterations,
+            iterations: if learns_by_acting { config.bopo.iterations } else { 0 },
         };
         Ok(Self { inputs, config, variant, train_seed, costs, spec, labels })
     }
@@ -168,7 +168,7 @@ impl<'a> Setup<'a> {
             features: self.spec.features,
             conditions: &self.config.bopo.conditions,
             objective: self.inputs.objective,
-            spread: self.costs.spread(),
+            costs: self.costs,
         };
         train_static(network, &inputs, device, derive_seed(self.train_seed, Stream::Static as u64))
     }
@@ -188,6 +188,7 @@ impl<'a> Setup<'a> {
             conditions: &self.config.bopo.conditions,
             objective: self.inputs.objective,
             costs: self.costs,
+            policy_id: self.variant.as_str(),
         };
         let seed = derive_seed(self.train_seed, Stream::QLearning as u64);
         train_q(network, &inputs, &self.config.q_learning, device, seed)
@@ -214,7 +215,7 @@ impl<'a> Setup<'a> {
             };
             let seed = derive_seed(self.train_seed, Stream::Sft as u64);
             let rows = sft_rows(self.inputs.examples, &by_id, &context, self.config.sft.max_examples, seed)?;
-            let loss = warm_start(network, &rows, &self.config.sft, device, seed)?;
+            let loss = warm_start(network, &rows, self.variant.as_str(), &self.config.sft, device, seed)?;
             tracing::debug!(variant = self.variant.as_str(), examples = rows.weights.len(), loss, "warm start done");
         }
         if self.config.bopo.iterations == 0 {

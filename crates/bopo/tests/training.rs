@@ -6,8 +6,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use candle_core::Device;
-use tollgate_bopo::{TrainConfig, TrainError, TrainedPolicy, TrainingInputs, Variant, train};
+use tollgate_bopo::{Advantage, TrainConfig, TrainError, TrainedPolicy, TrainingInputs, Variant, train};
 use tollgate_environment::skill_chain::{SkillChainArena, TaskCounts, generate_tasks};
+use tollgate_inference::BudgetConstrained;
+use tollgate_policy::{Choice, LearnedPolicy};
 use tollgate_rollout::{
     AlwaysLarge, AlwaysSmall, Arena, EnvironmentError, RolloutError, RolloutRequest, RoutingPolicy,
 };
@@ -290,8 +292,59 @@ fn equal_boundary_costs_do_not_divide_by_zero() {
     }
     let mut config = config();
     config.bopo.cost_normalisation = tollgate_bopo::CostNormalisation::Task;
-    config.bopo.advantage = tollgate_bopo::Advantage::Union;
+    for advantage in [Advantage::ReferenceCritic, Advantage::Union] {
+        config.bopo.advantage = advantage;
+        let directory = tempfile::tempdir().unwrap();
+        let trained = train_in(directory.path(), &arena, &collected, &config, Variant::Bopo).unwrap();
+        assert!(trained.log.iter().all(|metrics| metrics.mean_return.is_finite()));
+    }
+}
+
+#[test]
+fn progress_of_other_settings_makes_way() {
+    let collected = collect();
     let directory = tempfile::tempdir().unwrap();
-    let trained = train_in(directory.path(), &arena, &collected, &config, Variant::Bopo).unwrap();
-    assert!(trained.log.iter().all(|metrics| metrics.mean_return.is_finite()));
+    let breaking = Breaking { arena: SkillChainArena::new().unwrap(), n_left: AtomicU32::new(4 * 16 + 3) };
+    train_in(directory.path(), &breaking, &collected, &config(), Variant::Bopo).unwrap_err();
+    assert!(directory.path().join("progress-000004").is_dir());
+
+    let mut other = config();
+    other.n_hidden = 8;
+    train_in(directory.path(), &SkillChainArena::new().unwrap(), &collected, &other, Variant::Bopo).unwrap();
+    assert_eq!(names_in(directory.path()), ["finished.json", "policy.json", "policy.safetensors"]);
+}
+
+#[test]
+fn the_static_router_takes_the_model_that_the_probes_speak_for_at_every_weight() {
+    let (arena, mut collected) = (SkillChainArena::new().unwrap(), collect());
+    for label in &mut collected.labels {
+        let probes = |successes, cost| ProbeStats {
+            successes,
+            episodes: 10,
+            mean_cost: NanoUsd::new(cost),
+            mean_score: successes as f32 / 10.0,
+        };
+        // Large is worth 0.4 more and costs one unit more: from a weight of 0.4 on it is not worth its price.
+        (label.small, label.large) = (probes(4, 1_000), probes(8, 5_000));
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let config = TrainConfig { n_hidden: 16, text_buckets: 0, ..TrainConfig::default() };
+    let trained = train_in(directory.path(), &arena, &collected, &config, Variant::Static).unwrap();
+    let network = Arc::new(trained.network.freeze().unwrap());
+    for (lambda, n_large_expected) in [(0.0, 24), (0.1, 24), (0.9, 0), (1.2, 0)] {
+        let chosen = |task: &Task| {
+            let policy = LearnedPolicy::new("static", network.clone(), trained.spec.features, Choice::Greedy);
+            let mut policy = BudgetConstrained::new(policy, Budget::Unlimited, lambda);
+            let request = RolloutRequest {
+                episode_id: EpisodeId::new("e"),
+                policy_id: Arc::from("static"),
+                seed: 1,
+                lambda,
+                budget: Budget::Unlimited,
+            };
+            arena.play(task, &request, &mut policy).unwrap().steps[0].turn.action
+        };
+        let n_large = collected.tasks.iter().filter(|&task| chosen(task) == arena.pool().large()).count();
+        assert_eq!(n_large, n_large_expected, "at a weight of {lambda}");
+    }
 }
