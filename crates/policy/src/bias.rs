@@ -2,6 +2,7 @@
 
 use candle_core::{CpuStorage, CustomOp2, Device, Layout, Result, Shape, Tensor, bail};
 
+use crate::decision::rectified;
 use crate::memory::{contiguous, on_cpu};
 
 /// What follows the bias.
@@ -58,7 +59,7 @@ impl CustomOp2 for AddBias {
         for row in product.chunks_exact(n_out) {
             let sum = row.iter().zip(bias).map(|(value, bias)| value + bias);
             match self.activation {
-                Activation::Relu => sums.extend(sum.map(|sum| sum.max(0.0))),
+                Activation::Relu => sums.extend(sum.map(rectified)),
                 Activation::None => sums.extend(sum),
             }
         }

@@ -1,7 +1,7 @@
 //! A policy on disk: `policy.json` says what it is, `policy.safetensors` holds its weights.
 //!
-//! Both are written under temporary names, flushed to the disk and renamed, the weights first: a directory with a
-//! `policy.json` always holds a whole checkpoint.
+//! Both are written under temporary names, flushed to the disk and renamed, the weights first: a directory that had none and has a
+//! `policy.json` holds a whole checkpoint.
 
 use std::collections::HashMap;
 use std::fs::{self, File};
@@ -147,6 +147,9 @@ fn read_weights(bytes: &[u8], shape: NetworkShape, device: &Device) -> candle_co
         if tensor.shape() != variable.shape() {
             candle_core::bail!("`{name}` has shape {:?}, expected {:?}", tensor.shape(), variable.shape());
         }
+        if let Some(value) = tensor.flatten_all()?.to_vec1::<f32>()?.iter().find(|value| !value.is_finite()) {
+            candle_core::bail!("`{name}` holds {value}, expected finite weights");
+        }
         variable.set(&tensor)?;
     }
     Ok(network)
@@ -216,6 +219,21 @@ mod tests {
         let error = save_checkpoint(directory.path(), &spec, &network).unwrap_err();
         assert!(error.to_string().contains("`policy.0.bias` holds NaN"), "{error}");
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn weights_that_are_not_finite_are_never_read() {
+        let directory = tempfile::tempdir().unwrap();
+        let (spec, network) = network();
+        save_checkpoint(directory.path(), &spec, &network).unwrap();
+        let broken = network
+            .variables()
+            .iter()
+            .map(|(name, variable)| (name.clone(), Tensor::full(f32::NAN, variable.shape(), &Device::Cpu).unwrap()));
+        let bytes = safetensors::serialize(broken.collect::<Vec<_>>(), None).unwrap();
+        fs::write(directory.path().join(WEIGHTS_FILE), bytes).unwrap();
+        let error = load_checkpoint(directory.path(), &Device::Cpu).unwrap_err().to_string();
+        assert!(error.contains("holds NaN, expected finite weights"), "{error}");
     }
 
     #[test]

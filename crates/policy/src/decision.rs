@@ -56,13 +56,16 @@ impl DecisionNetwork {
             std::mem::swap(&mut scratch.input, &mut scratch.output);
             layer.forward(&scratch.input, &mut scratch.present, &mut scratch.output);
             if depth + 1 < self.layers.len() {
-                for value in &mut scratch.output {
-                    *value = value.max(0.0);
-                }
+                scratch.output.iter_mut().for_each(|value| *value = rectified(*value));
             }
         }
         &scratch.output
     }
+}
+
+/// `max(0, x)`, but what is not a number stays so: `f32::max` would take it for 0, and nobody would learn of it.
+pub(crate) const fn rectified(value: f32) -> f32 {
+    if value < 0.0 { 0.0 } else { value }
 }
 
 /// Outputs that are summed up at once: few enough to stay in registers.

@@ -177,9 +177,13 @@ mod tests {
 
     /// What a policy says at the first step whose logits are always these, with two models of which the small one is allowed.
     fn first_verdict(logits: &[f32], may_give_up: bool) -> Result<Verdict, PolicyError> {
+        let n_features = FeatureConfig::signals(2, 0, 1_000).n_features();
+        verdict_of(DecisionNetwork::new(vec![(vec![0.0; n_features * logits.len()], logits.to_vec())]), may_give_up)
+    }
+
+    /// What a policy of this network says at the first step.
+    fn verdict_of(network: DecisionNetwork, may_give_up: bool) -> Result<Verdict, PolicyError> {
         let config = FeatureConfig::signals(2, 0, 1_000);
-        let weights = vec![0.0; config.n_features() * logits.len()];
-        let network = Arc::new(DecisionNetwork::new(vec![(weights, logits.to_vec())]));
         let prices = Prices::per_million_usd(0.4, 0.1, 0.4, 1.6).unwrap();
         let pool = ["small", "large"].map(|id| Model::new(id, prices).unwrap());
         let pool = ModelPool::new(pool.to_vec()).unwrap();
@@ -193,7 +197,7 @@ mod tests {
             kind: None,
             group: None,
         };
-        let mut policy = LearnedPolicy::new("p", network, config, Choice::Greedy);
+        let mut policy = LearnedPolicy::new("p", Arc::new(network), config, Choice::Greedy);
         policy.set_may_give_up(may_give_up);
         policy.begin(&task, 1);
         policy.decide(&RoutingContext {
@@ -252,9 +256,13 @@ mod tests {
     }
 
     #[test]
-    fn a_network_that_is_not_finite_is_refused() {
-        let mut probabilities = Vec::new();
-        masked_softmax(&[f32::NAN, 1.0], ActionMask::first(2), &mut probabilities);
-        assert!(probabilities.iter().any(|probability| probability.is_nan()));
+    fn a_network_that_is_not_finite_is_refused_whichever_layer_it_is_in() {
+        let check = |layers: Vec<(Vec<f32>, Vec<f32>)>| {
+            let error = verdict_of(DecisionNetwork::new(layers), true).unwrap_err();
+            assert!(matches!(error, PolicyError::NotFinite { step_idx: 0, .. }), "{error}");
+        };
+        let n_features = FeatureConfig::signals(2, 0, 1_000).n_features();
+        check(vec![(vec![0.0; n_features * 2], vec![f32::NAN, 1.0])]);
+        check(vec![(vec![f32::NAN; n_features], vec![0.0]), (vec![1.0; 2], vec![0.0; 2])]);
     }
 }
