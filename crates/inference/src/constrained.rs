@@ -16,7 +16,9 @@ use tollgate_routing::{
 /// If nothing fits, the episode ends with [`Ending::BudgetExhausted`] before any call, and the policy is not asked.
 ///
 /// A choice outside the mask is an error, not a silent change of mind (our design): the policy was shown the mask, its
-/// `log_prob` would be that of another action, and no call has been made yet. A call that no one settles counts as spent.
+/// `log_prob` would be that of another action, and no call has been made yet. A call that no one settles counts as spent. One that
+/// costs more than was reserved is an error at the next step; after an episode's last call nobody asks, and it shows where the cap was
+/// passed, which every evaluation checks.
 ///
 /// Wrappers nest: what an outer one masks stays masked, and the policy sees both caps.
 #[derive(Debug)]

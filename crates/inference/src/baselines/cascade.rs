@@ -1,15 +1,13 @@
 //! Escalate on failure.
 
-use tollgate_rollout::{Decision, PolicyError, RoutingContext, RoutingPolicy, Verdict};
+use tollgate_rollout::{Decision, PolicyError, RoutingContext, RoutingPolicy, Verdict, reports_failure};
 use tollgate_routing::{ModelIndex, Task};
 
 use crate::InferenceError;
 
 /// When a cascade climbs and how long it stays up.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CascadeConfig {
-    /// Words of an observation that tell a failed step, whatever their case.
-    pub failure_phrases: Vec<String>,
     /// Whether a command that repeats the one before counts as a failure. Off where commands are few, as in skill-chain.
     pub repeated_command_fails: bool,
     /// Whether an observation that repeats the one before counts as a failure.
@@ -22,9 +20,7 @@ pub struct CascadeConfig {
 
 impl Default for CascadeConfig {
     fn default() -> Self {
-        let phrases = ["nothing happens", "failed", "error", "invalid", "not see", "can't", "cannot"];
         Self {
-            failure_phrases: phrases.map(str::to_owned).to_vec(),
             repeated_command_fails: true,
             repeated_observation_fails: true,
             failures_to_escalate: 1,
@@ -36,9 +32,9 @@ impl Default for CascadeConfig {
 /// Starts with the small model. After `failures_to_escalate` failures in a row the next model up takes over; failures of
 /// that one count anew and climb further. `escalated_steps` steps after the last climb the small model is back.
 ///
-/// A failure is read from what the router may see and from nothing else: the words of the observation, a repeated command,
-/// a repeated observation.
-#[derive(Debug, Clone, PartialEq)]
+/// A failure is read from what the router may see and from nothing else: the words of the observation, which mean to it what they mean
+/// to the router's features ([`reports_failure`]), a repeated command, a repeated observation.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cascade {
     config: CascadeConfig,
     level: usize,
@@ -59,10 +55,6 @@ impl Cascade {
                 return Err(InferenceError::Setting { name, value: 0.0, expected: "1 or more" });
             }
         }
-        let mut config = config;
-        for phrase in &mut config.failure_phrases {
-            phrase.make_ascii_lowercase();
-        }
         Ok(Self { config, level: 0, failures: 0, steps_left: 0 })
     }
 
@@ -71,13 +63,9 @@ impl Cascade {
         let [earlier @ .., last] = context.turns else { return false };
         let repeats_command = || earlier.last().is_some_and(|turn| turn.completion == last.completion);
         let repeats_observation = || last.observation == *context.observation;
-        if self.config.repeated_command_fails && repeats_command()
+        self.config.repeated_command_fails && repeats_command()
             || self.config.repeated_observation_fails && repeats_observation()
-        {
-            return true;
-        }
-        let words = context.observation.text.to_ascii_lowercase();
-        self.config.failure_phrases.iter().any(|phrase| words.contains(phrase))
+            || reports_failure(&context.observation.text)
     }
 
     fn advance(&mut self, has_failed: bool, top: usize) {
@@ -132,7 +120,7 @@ mod tests {
 
     #[test]
     fn two_failures_have_to_be_in_a_row() {
-        let observations = ["a", FAILING, "c", "it failed", "You do not see that.", "f", "g", "h"];
+        let observations = ["a", FAILING, "c", "it failed", "No known action matches that input.", "f", "g", "h"];
         check(config(2, 2), 2, observations, [0, 0, 0, 0, 1, 1, 0, 0]);
     }
 
