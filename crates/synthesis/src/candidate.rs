@@ -1,6 +1,6 @@
 //! The logged episodes that examples are made of, and the cheapest success among them.
 
-use tollgate_routing::{Episode, EpisodeId, ModelIndex, NanoUsd, TaskId};
+use tollgate_routing::{EpisodeId, ModelIndex, NanoUsd, TaskId};
 
 /// What the synthesis needs of a logged episode: who acted, what it cost, how it ended. No text.
 #[derive(Debug, Clone, PartialEq)]
@@ -15,18 +15,6 @@ pub struct CandidateEpisode {
     pub cost: NanoUsd,
     /// The model of each step.
     pub actions: Vec<ModelIndex>,
-}
-
-impl From<&Episode> for CandidateEpisode {
-    fn from(episode: &Episode) -> Self {
-        Self {
-            episode_id: episode.id.clone(),
-            task_id: episode.task.id.clone(),
-            is_success: episode.is_success,
-            cost: episode.total_cost(),
-            actions: episode.steps.iter().map(|step| step.turn.action).collect(),
-        }
-    }
 }
 
 impl CandidateEpisode {

@@ -1,4 +1,4 @@
-//! Labels and logged episodes to examples: the boundary-guided synthesis of method.md, section 3.
+//! Labels and logged episodes to examples: the boundary-guided synthesis of docs/method.md.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -94,7 +94,11 @@ impl Default for SynthesisConfig {
 }
 
 impl SynthesisConfig {
-    fn check(&self) -> Result<(), SynthesisError> {
+    /// Refuses settings that no examples can be made with.
+    ///
+    /// # Errors
+    /// [`SynthesisError::Setting`] for the first value outside its range.
+    pub fn check(&self) -> Result<(), SynthesisError> {
         for (name, share) in
             ["class_ratio.easy", "class_ratio.hard", "class_ratio.intractable"].into_iter().zip(self.class_ratio)
         {
