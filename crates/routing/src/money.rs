@@ -97,10 +97,11 @@ pub struct TokenUsage {
 }
 
 impl TokenUsage {
-    /// All tokens of the prompt, whatever their price.
+    /// All tokens of the prompt, whatever their price. Counts come from files and from providers too, and a sum beyond 2^32 stays
+    /// there: whoever compares it with a bound finds it above.
     #[must_use]
     pub const fn prompt_tokens(&self) -> u32 {
-        self.input_tokens + self.cached_input_tokens + self.cache_write_tokens
+        self.input_tokens.saturating_add(self.cached_input_tokens).saturating_add(self.cache_write_tokens)
     }
 }
 
@@ -235,6 +236,12 @@ mod tests {
             };
             assert!(prices.cost(&usage) <= worst);
         }
+    }
+
+    #[test]
+    fn a_prompt_of_impossible_counts_stays_at_the_most_there_can_be() {
+        let usage = TokenUsage { input_tokens: 1 << 31, cached_input_tokens: 1 << 31, ..TokenUsage::default() };
+        assert_eq!(usage.prompt_tokens(), u32::MAX);
     }
 
     #[test]

@@ -149,6 +149,14 @@ impl Reply {
         Self { delivery, ..self }
     }
 
+    /// The same stream, but half way an event tells of an error, and nothing follows.
+    #[must_use]
+    pub fn interrupted(mut self, error: &Value) -> Self {
+        self.pieces.truncate(self.pieces.len() / 2);
+        self.pieces.push(format!("data: {}\n\n", json!({"error": error})).into_bytes());
+        self
+    }
+
     pub(crate) const fn status_code(&self) -> u16 {
         self.status
     }

@@ -40,7 +40,7 @@ pub struct Statement {
     pub n_paid: u64,
     /// Attempts whose outcome nobody knows.
     pub n_unknown: u64,
-    /// Calls that were answered from the journal, for nothing.
+    /// Calls that were answered for nothing: from the journal, or by an equal call that was under way.
     pub n_recalled: u64,
 }
 
@@ -83,6 +83,11 @@ impl Account {
         let answer = self.shared.journal.as_ref()?.recall(key)?;
         self.shared.lock().statement.n_recalled += 1;
         Some(answer)
+    }
+
+    /// Counts a call that has the answer of an equal one.
+    pub(crate) fn note_shared(&self) {
+        self.shared.lock().statement.n_recalled += 1;
     }
 
     /// What calls did so far.

@@ -7,7 +7,7 @@ use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY
 use reqwest::{Client, Response, Url};
 use tollgate_wire::ChatResponse;
 
-use crate::reply::{Reply, StreamJudge, judge, snippet};
+use crate::reply::{MAX_BODY_BYTES, Reply, StreamJudge, judge, snippet};
 use crate::retry::retry_after;
 use crate::{Attempts, ReplyFault, UpstreamError};
 
@@ -17,11 +17,11 @@ pub(crate) struct Attempt<'a> {
     pub(crate) url: &'a Url,
     /// The key as a header and as text.
     pub(crate) key: Option<&'a (HeaderValue, String)>,
-    pub(crate) body: Vec<u8>,
+    pub(crate) body: &'a [u8],
     pub(crate) is_streamed: bool,
     pub(crate) timeout: Duration,
     /// Lets a provider see that a repeated request is the same one.
-    pub(crate) idempotency_key: HeaderValue,
+    pub(crate) idempotency_key: &'a HeaderValue,
 }
 
 /// A completion whose usage is still to be judged.
@@ -54,7 +54,7 @@ impl Attempt<'_> {
             .timeout(self.timeout)
             .header(CONTENT_TYPE, HeaderValue::from_static("application/json"))
             .header("idempotency-key", self.idempotency_key.clone())
-            .body(self.body.clone());
+            .body(self.body.to_vec());
         if let Some((header, _)) = self.key {
             request = request.header(AUTHORIZATION, header.clone());
         }
@@ -80,7 +80,14 @@ impl Attempt<'_> {
         let latency_ms = u32::try_from(started.elapsed().as_millis()).unwrap_or(u32::MAX);
         match reply {
             Reply::Completion(response) => Ok(Completed { response: *response, status, latency_ms }),
-            Reply::Refusal { status, message } => Err(Box::new(self.refused(status, &message, &headers))),
+            Reply::Refusal { status, message, may_be_billed } => {
+                let refused = self.refused(status, &message, &headers);
+                Err(Box::new(Failure { may_be_billed: may_be_billed || refused.may_be_billed, ..refused }))
+            }
+            Reply::Interrupted { message } => {
+                let fault = ReplyFault::BrokenStream(format!("the server says: {}", self.snippet(&message)));
+                Err(Box::new(self.faulty(status, fault, &text)))
+            }
             Reply::Fault(fault) => Err(Box::new(self.faulty(status, fault, &text))),
         }
     }
@@ -108,6 +115,7 @@ impl Attempt<'_> {
     fn faulty(&self, status: u16, fault: ReplyFault, body: &str) -> Failure {
         // A page for people is no model's answer; everything else may have been one.
         let is_html = fault == ReplyFault::Html;
+        let is_passing = !is_html && !matches!(fault, ReplyFault::TooLong { .. });
         let error = UpstreamError::NoCompletion {
             url: self.url.to_string(),
             status,
@@ -115,7 +123,7 @@ impl Attempt<'_> {
             snippet: self.snippet(body),
             attempts: Attempts(1),
         };
-        Failure { error, may_be_billed: !is_html, is_passing: !is_html, retry_after: None }
+        Failure { error, may_be_billed: !is_html, is_passing, retry_after: None }
     }
 
     fn refused(&self, status: u16, body: &str, headers: &HeaderMap) -> Failure {
@@ -145,15 +153,17 @@ const fn is_gateways_guess(status: u16) -> bool {
     matches!(status, 502 | 504 | 520..=524)
 }
 
+/// The body, or as much of it as tells that it is too long.
 async fn read_whole(mut response: Response) -> Result<Vec<u8>, (Vec<u8>, reqwest::Error)> {
     let mut read = Vec::new();
-    loop {
+    while read.len() <= MAX_BODY_BYTES {
         match response.chunk().await {
             Ok(Some(bytes)) => read.extend_from_slice(&bytes),
-            Ok(None) => return Ok(read),
+            Ok(None) => break,
             Err(error) => return Err((read, error)),
         }
     }
+    Ok(read)
 }
 
 /// The beginning of a stream, and what it comes to.

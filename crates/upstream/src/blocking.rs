@@ -3,6 +3,7 @@
 use std::sync::{Arc, OnceLock};
 
 use tokio::runtime::{Builder, Runtime};
+use tokio::sync::Notify;
 
 use crate::UpstreamError;
 use crate::account::Account;
@@ -11,12 +12,19 @@ use crate::endpoint::{ClientConfig, Endpoint};
 
 /// Ends a collection: once given, no further attempt is made, and every call tells the reason that was given first.
 #[derive(Debug, Clone, Default)]
-pub struct StopSignal(Arc<OnceLock<UpstreamError>>);
+pub struct StopSignal(Arc<Stop>);
+
+#[derive(Debug, Default)]
+struct Stop {
+    reason: OnceLock<UpstreamError>,
+    given: Notify,
+}
 
 impl StopSignal {
     /// Gives the signal; only the first reason counts.
     pub fn stop(&self, reason: UpstreamError) {
-        let _later = self.0.set(reason);
+        let _later = self.0.reason.set(reason);
+        self.0.given.notify_waiters();
     }
 
     /// The reason, as an error, once the signal is given.
@@ -24,7 +32,21 @@ impl StopSignal {
     /// # Errors
     /// The reason.
     pub fn check(&self) -> Result<(), UpstreamError> {
-        self.0.get().map_or(Ok(()), |reason| Err(reason.clone()))
+        self.0.reason.get().map_or(Ok(()), |reason| Err(reason.clone()))
+    }
+
+    /// Waits for the signal, and tells the reason.
+    pub(crate) async fn given(&self) -> UpstreamError {
+        loop {
+            let given = self.0.given.notified();
+            tokio::pin!(given);
+            // From here on no signal goes unnoticed, not even one before the first poll.
+            given.as_mut().enable();
+            match self.check() {
+                Ok(()) => given.await,
+                Err(reason) => return reason,
+            }
+        }
     }
 }
 

@@ -9,13 +9,14 @@ use reqwest::{Client, Url};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tollgate_routing::{NanoUsd, TokenUsage};
-use tollgate_wire::{ChatRequest, ChatResponse, StreamOptions, UsageError};
+use tollgate_wire::{ChatRequest, ChatResponse, StreamOptions, Usage, UsageError};
 
 use crate::account::{Account, Charge};
 use crate::attempt::{Attempt, Completed, Failure};
 use crate::blocking::StopSignal;
 use crate::endpoint::{ClientConfig, Endpoint, MaxTokensField};
 use crate::journal::{CallKey, RecordedAnswer};
+use crate::open_calls::OpenCalls;
 use crate::{Attempts, ReplyFault, UpstreamError};
 
 /// What all clients of a run share: connections, the limit of concurrency, the account.
@@ -25,6 +26,7 @@ pub struct Upstream {
     config: ClientConfig,
     slots: Arc<Semaphore>,
     account: Account,
+    open_calls: OpenCalls,
     stop: StopSignal,
 }
 
@@ -55,6 +57,12 @@ pub struct Call<'a> {
     pub max_output_tokens: u32,
     /// For providers that do not count; without it their answers are refused.
     pub estimate: Option<EstimateUsage<'a>>,
+}
+
+/// A call as it goes out, the same with every attempt.
+struct Outgoing {
+    body: Vec<u8>,
+    idempotency_key: HeaderValue,
 }
 
 /// What a call brought.
@@ -97,7 +105,8 @@ impl Upstream {
             .pool_max_idle_per_host(config.concurrency)
             .build()
             .map_err(|error| UpstreamError::Client { reason: error.to_string() })?;
-        Ok(Self { http, config, slots: Arc::new(Semaphore::new(config.concurrency.max(1))), account, stop })
+        let slots = Arc::new(Semaphore::new(config.concurrency.max(1)));
+        Ok(Self { http, config, slots, account, open_calls: OpenCalls::default(), stop })
     }
 
     /// A client of the model at `endpoint`. Its key is read now.
@@ -143,26 +152,38 @@ impl UpstreamClient {
         }
     }
 
-    /// The model's answer: from the journal if it was paid for before, else from the endpoint, tried as often as the policy allows.
+    /// The model's answer: from the journal if it was paid for before, from an equal call that is under way, else from the endpoint,
+    /// tried as often as the policy allows.
     ///
     /// # Errors
     /// An [`UpstreamError`] for what the last attempt brought, for a limit that is reached, or for a stop.
     pub async fn complete(&self, call: &Call<'_>) -> Result<Answer, UpstreamError> {
-        if let Some(recorded) = self.upstream.account.recall(call.key) {
-            let answer = recalled(&recorded);
-            self.check_bounds(call, &answer)?;
-            return Ok(answer);
+        let mut is_shared = true;
+        let ask = || {
+            is_shared = false;
+            self.recall_or_ask(call)
+        };
+        let answer = self.upstream.open_calls.share(call.key, ask).await?;
+        if is_shared {
+            self.upstream.account.note_shared();
         }
-        let body = serde_json::to_vec(&self.outgoing(call.request, call.max_output_tokens))
-            .map_err(|error| UpstreamError::Client { reason: error.to_string() })?;
+        self.check_bounds(call, &answer)?;
+        Ok(answer)
+    }
+
+    async fn recall_or_ask(&self, call: &Call<'_>) -> Result<Answer, UpstreamError> {
+        if let Some(recorded) = self.upstream.account.recall(call.key) {
+            return Ok(recalled(&recorded));
+        }
+        let outgoing = self.prepare(call)?;
         let mut delays = self.upstream.config.retry.delays();
-        let mut n_attempts = 1;
+        let mut attempts = Attempts(1);
         loop {
-            let failure = match self.attempt(call, body.clone()).await? {
+            let failure = match self.attempt(call, &outgoing, attempts).await? {
                 Ok(answer) => return Ok(answer),
                 Err(failure) => failure,
             };
-            let error = failure.error.after(Attempts(n_attempts));
+            let error = failure.error.after(attempts);
             let delay = delays.next().filter(|_| failure.is_passing);
             let asked = failure.retry_after.unwrap_or_default();
             let Some(delay) = delay.filter(|_| asked <= self.upstream.config.retry.max_retry_after) else {
@@ -173,14 +194,27 @@ impl UpstreamClient {
             if failure.retry_after.is_some() {
                 self.leave_alone(asked);
             }
-            tokio::time::sleep(delay).await;
-            n_attempts += 1;
+            self.wait_until(Instant::now() + delay).await?;
+            attempts.0 += 1;
         }
     }
 
+    fn prepare(&self, call: &Call<'_>) -> Result<Outgoing, UpstreamError> {
+        let body = serde_json::to_vec(&self.outgoing(call.request, call.max_output_tokens))
+            .map_err(|error| UpstreamError::Client { reason: error.to_string() })?;
+        let idempotency_key = HeaderValue::try_from(call.key.idempotency_key())
+            .map_err(|error| UpstreamError::Client { reason: error.to_string() })?;
+        Ok(Outgoing { body, idempotency_key })
+    }
+
     /// One attempt with its money. The outer error ends the call; the inner one may be tried again.
-    async fn attempt(&self, call: &Call<'_>, body: Vec<u8>) -> Result<Result<Answer, Box<Failure>>, UpstreamError> {
-        self.wait_for_pause().await;
+    async fn attempt(
+        &self,
+        call: &Call<'_>,
+        outgoing: &Outgoing,
+        attempts: Attempts,
+    ) -> Result<Result<Answer, Box<Failure>>, UpstreamError> {
+        self.wait_for_pause().await?;
         let Ok(_slot) = self.upstream.slots.acquire().await else { return Err(UpstreamError::Stopped) };
         let worst_case = self.endpoint.prices.worst_case(call.max_prompt_tokens, call.max_output_tokens);
         let charge = self.upstream.account.reserve(worst_case).await?;
@@ -192,14 +226,16 @@ impl UpstreamClient {
             http: &self.upstream.http,
             url: &self.url,
             key: self.key.as_deref(),
-            body,
+            body: &outgoing.body,
             is_streamed: self.endpoint.is_streamed,
             timeout: self.upstream.config.timeout,
-            idempotency_key: HeaderValue::from_str(&format!("tollgate-{}", call.key.request_digest))
-                .unwrap_or(HeaderValue::from_static("tollgate")),
+            idempotency_key: &outgoing.idempotency_key,
         };
         match attempt.run().await {
-            Ok(completed) => self.settle(call, charge, completed).map(Ok),
+            Ok(completed) => match self.settle(call, charge, completed) {
+                Ok(answer) => Ok(Ok(answer)),
+                Err(error) => Err(error.after(attempts)),
+            },
             Err(failure) => {
                 if failure.may_be_billed {
                     drop(charge);
@@ -214,12 +250,10 @@ impl UpstreamClient {
     /// Reads the usage, books the cost and keeps the answer.
     fn settle(&self, call: &Call<'_>, charge: Charge, completed: Completed) -> Result<Answer, UpstreamError> {
         let Completed { response, status, latency_ms } = completed;
-        let counted = response.usage.as_ref().map_or(Err(UsageError::Missing { field: "prompt_tokens" }), |usage| {
-            Ok((usage.token_usage()?, usage.recorded_cost()?))
-        });
+        let missing = Err(UsageError::Missing { field: "prompt_tokens" });
+        let counted = response.usage.as_ref().map_or(missing, |usage| self.count(usage));
         let (usage, cost) = match (counted, call.estimate) {
-            (Ok((usage, Some(cost))), _) if self.endpoint.trusts_recorded_cost => (usage, AnswerCost::Recorded(cost)),
-            (Ok((usage, _)), _) => (usage, AnswerCost::Metered),
+            (Ok(counted), _) => counted,
             (Err(UsageError::Missing { .. }), Some(estimate)) => (estimate(&response), AnswerCost::Estimated),
             // The charge is dropped, and with that booked at its worst case.
             (Err(fault), _) => return Err(self.unsound_usage(status, fault, &response)),
@@ -232,8 +266,14 @@ impl UpstreamClient {
             AnswerCost::Estimated => charge.amount(),
         };
         charge.settle(booked, call.key, record(&answer))?;
-        self.check_bounds(call, &answer)?;
         Ok(answer)
+    }
+
+    /// What the provider counts. Its figure for the cost is judged only where it is trusted.
+    fn count(&self, usage: &Usage) -> Result<(TokenUsage, AnswerCost), UsageError> {
+        let tokens = usage.token_usage()?;
+        let recorded = if self.endpoint.trusts_recorded_cost { usage.recorded_cost()? } else { None };
+        Ok((tokens, recorded.map_or(AnswerCost::Metered, AnswerCost::Recorded)))
     }
 
     /// No answer may cost more than was set aside for it: whoever keeps a budget relies on that.
@@ -275,10 +315,19 @@ impl UpstreamClient {
         *pause = Some(pause.map_or(until, |earlier| earlier.max(until)));
     }
 
-    async fn wait_for_pause(&self) {
+    async fn wait_for_pause(&self) -> Result<(), UpstreamError> {
         let until = *self.pause.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(until) = until {
-            tokio::time::sleep_until(until).await;
+        match until {
+            Some(until) => self.wait_until(until).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Waits, but no longer than until the signal to stop is given.
+    async fn wait_until(&self, until: Instant) -> Result<(), UpstreamError> {
+        match tokio::time::timeout_at(until, self.upstream.stop.given()).await {
+            Ok(reason) => Err(reason),
+            Err(_elapsed) => Ok(()),
         }
     }
 }

@@ -23,7 +23,7 @@ pub struct Endpoint {
     pub max_tokens_field: MaxTokensField,
     /// Whether answers are streamed. A stream shows sooner that it is broken, and some servers hold nothing else open for long.
     pub is_streamed: bool,
-    /// Whether a dollar cost in the reply is taken instead of usage times prices.
+    /// Whether a dollar cost in the reply is taken instead of usage times prices, where it is whole and above 0.
     pub trusts_recorded_cost: bool,
 }
 

@@ -95,7 +95,7 @@ pub enum UpstreamError {
     },
     /// A call that cost more than it can.
     #[error(
-        "{url}: the provider counts {prompt_tokens} prompt tokens, {output_tokens} output tokens and {cost}; at most {max_prompt_tokens}, {max_output_tokens} and {max_cost} can be\nhint: it adds a prompt of its own (declare it with `prompt_overhead_tokens`), ignores the limit of output tokens (try the other `max_tokens_field`), or counts wrongly; the call is booked at what it says"
+        "{url}: the provider counts {prompt_tokens} prompt tokens, {output_tokens} output tokens and {cost}; at most {max_prompt_tokens}, {max_output_tokens} and {max_cost} can be\nhint: it adds a prompt of its own (declare it with `prompt_overhead_tokens`), ignores the limit of output tokens (try the other `max_tokens_field`), asks for more than the prices of the pool say, or counts wrongly; the call is booked at what it says"
     )]
     AboveBound {
         /// The endpoint.
@@ -150,6 +150,14 @@ pub enum ReplyFault {
     /// The body ended early.
     #[error("the answer broke off: {0}")]
     Truncated(String),
+    /// A body without an end.
+    #[error(
+        "the answer is longer than {max_bytes} bytes, expected a chat completion (is the base URL that of a chat model?)"
+    )]
+    TooLong {
+        /// The most that is read.
+        max_bytes: usize,
+    },
     /// A stream that ended before the answer did.
     #[error("the stream broke off before the answer was complete: {0}")]
     BrokenStream(String),

@@ -2,7 +2,7 @@
 //!
 //! One JSON object per line, only ever appended, brought to the disk before the program goes on:
 //! - `reserved`: an attempt is about to be made, and this is its worst case;
-//! - `answered`: what it brought, what it cost, and which call of which episode it was;
+//! - `answered`: what it brought, what it cost, and which call of which episode it was; of several for one call the first counts;
 //! - `released`: nobody bills it.
 //!
 //! An attempt that is reserved and nothing more was in flight when the program ended: it counts at its worst case. A last line
@@ -22,7 +22,7 @@ use tollgate_wire::ChatResponse;
 use crate::UpstreamError;
 use crate::account::Statement;
 
-/// Which call of a collection it is: the same call of the same episode, with the same request.
+/// Which call of a collection it is: the same call of the same episode, with the same request. Calls of equal keys share an answer.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct CallKey {
     /// The episode's name, or whatever else tells apart calls that are meant to be answered apart.
@@ -31,6 +31,19 @@ pub struct CallKey {
     pub step_idx: u32,
     /// Digest of all that the request says.
     pub request_digest: String,
+}
+
+impl CallKey {
+    /// What all attempts of the call are sent with, and no other call is.
+    pub(crate) fn idempotency_key(&self) -> String {
+        let mut hasher = blake3::Hasher::new();
+        for part in [&self.episode, &self.request_digest] {
+            // With their lengths, so that no two keys run together to the same bytes.
+            hasher.update(&(part.len() as u64).to_le_bytes()).update(part.as_bytes());
+        }
+        hasher.update(&self.step_idx.to_le_bytes());
+        format!("tollgate-{}", hasher.finalize().to_hex())
+    }
 }
 
 /// An answer that was paid for.
@@ -160,7 +173,8 @@ impl Journal {
         let entry = Entry::Answered { attempt, cost_nano_usd: cost.get(), key: key.clone(), answer: Box::new(answer) };
         self.append(&entry, true)?;
         if let Entry::Answered { key, answer, .. } = entry {
-            self.lock().answers.insert(key, Arc::from(answer));
+            // Whoever was answered first went on with that.
+            self.lock().answers.entry(key).or_insert_with(|| Arc::from(answer));
         }
         Ok(())
     }
@@ -218,7 +232,7 @@ impl JournalReader {
                 self.open.remove(&attempt);
                 self.spent += cost_nano_usd;
                 self.n_paid += 1;
-                self.answers.insert(key, Arc::from(answer));
+                self.answers.entry(key).or_insert_with(|| Arc::from(answer));
             }
             Entry::Released { attempt } => {
                 self.open.remove(&attempt);

@@ -10,8 +10,8 @@
 //! | outcome of an attempt | booked |
 //! |---|---|
 //! | an answer with its usage | usage times prices, or the provider's own figure |
-//! | no connection; status 4xx, 500, 503, 529; an HTML page | nothing |
-//! | a timeout after sending; a broken connection or stream; a truncated body; status 502, 504, 520 to 524; an answer without sound usage | the worst case |
+//! | no connection; status 4xx, 500, 503, 529; an HTML page; a status 200 whose body is an error of code 4xx | nothing |
+//! | a timeout after sending; a broken connection or stream; a truncated body; status 502, 504, 520 to 524; any other error in a status 200, or in a stream that has begun; an answer without sound usage | the worst case |
 //!
 //! It chooses no model, knows no task, and never writes a key anywhere.
 
@@ -22,6 +22,7 @@ mod client;
 mod endpoint;
 mod error;
 mod journal;
+mod open_calls;
 mod reply;
 mod retry;
 

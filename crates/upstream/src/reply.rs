@@ -13,14 +13,23 @@ const SNIPPET_BYTES: usize = 200;
 pub(crate) enum Reply {
     /// A completion; its usage is still to be judged.
     Completion(Box<ChatResponse>),
-    /// An error in the clothes of a success, with the status that it names.
-    Refusal { status: u16, message: String },
+    /// An error in the clothes of a success, with the status that it names. Unless that says that the request was refused, a model
+    /// may have worked on it.
+    Refusal { status: u16, message: String, may_be_billed: bool },
+    /// An error in the middle of an answer.
+    Interrupted { message: String },
     /// Something else.
     Fault(ReplyFault),
 }
 
+/// The longest answer in one piece that is read, in bytes: no chat completion comes near it.
+pub(crate) const MAX_BODY_BYTES: usize = 16 << 20;
+
 /// Judges a body that came in one piece.
 pub(crate) fn judge(body: &str, content_type: &str) -> Reply {
+    if body.len() > MAX_BODY_BYTES {
+        return Reply::Fault(ReplyFault::TooLong { max_bytes: MAX_BODY_BYTES });
+    }
     if is_html(body, content_type) {
         return Reply::Fault(ReplyFault::Html);
     }
@@ -28,7 +37,7 @@ pub(crate) fn judge(body: &str, content_type: &str) -> Reply {
         Ok(response) => judge_response(response),
         Err(error) => match serde_json::from_str::<Value>(body) {
             // Some routers pass a provider's error on with status 200.
-            Ok(value) if value.get("error").is_some_and(|error| !error.is_null()) => refusal(&value, body),
+            Ok(value) if is_error(&value) => refusal(&value, body),
             _ if error.is_eof() => Reply::Fault(ReplyFault::Truncated(error.to_string())),
             _ => Reply::Fault(ReplyFault::Json(error.to_string())),
         },
@@ -59,10 +68,22 @@ fn judge_response(response: ChatResponse) -> Reply {
     if response.choices.is_empty() { Reply::Fault(ReplyFault::NoChoice) } else { Reply::Completion(Box::new(response)) }
 }
 
+fn is_error(value: &Value) -> bool {
+    value.get("error").is_some_and(|error| !error.is_null())
+}
+
 fn refusal(value: &Value, body: &str) -> Reply {
     let code = value.pointer("/error/code").and_then(Value::as_u64).and_then(|code| u16::try_from(code).ok());
-    let status = code.filter(|code| (400..600).contains(code)).unwrap_or(500);
-    Reply::Refusal { status, message: error_message(body).unwrap_or_else(|| body.to_owned()) }
+    let code = code.filter(|code| (400..600).contains(code));
+    Reply::Refusal {
+        status: code.unwrap_or(500),
+        message: message_of(body),
+        may_be_billed: code.is_none_or(|code| code >= 500),
+    }
+}
+
+fn message_of(body: &str) -> String {
+    error_message(body).unwrap_or_else(|| body.to_owned())
 }
 
 /// Judges a body that comes in pieces.
@@ -70,9 +91,12 @@ fn refusal(value: &Value, body: &str) -> Reply {
 pub(crate) struct StreamJudge {
     events: SseEvents,
     assembler: ChunkAssembler,
+    /// A chunk had a choice, so that a model is at work.
+    has_begun: bool,
     is_done: bool,
     fault: Option<Reply>,
-    /// What has come so far, for a message; and for servers that answer a request for a stream in one piece.
+    /// What has come so far: the beginning of a stream, for a message; all of an answer in one piece, as some servers give it to a
+    /// request for a stream.
     text: Vec<u8>,
 }
 
@@ -82,30 +106,53 @@ const KEPT_BYTES: usize = 64 * 1024;
 impl StreamJudge {
     /// Takes the next bytes in. False once nothing more is of interest.
     pub(crate) fn feed(&mut self, bytes: &[u8]) -> bool {
-        let room = KEPT_BYTES.saturating_sub(self.text.len()).min(bytes.len());
-        self.text.extend_from_slice(&bytes[..room]);
+        // White space before the answer only keeps the connection alive.
+        let said = if self.text.is_empty() { bytes.trim_ascii_start() } else { bytes };
+        if self.is_one_piece() || (self.text.is_empty() && said.starts_with(b"{")) {
+            self.text.extend_from_slice(said);
+            return self.text.len() <= MAX_BODY_BYTES;
+        }
+        let room = KEPT_BYTES.saturating_sub(self.text.len()).min(said.len());
+        self.text.extend_from_slice(&said[..room]);
         for data in self.events.feed(bytes) {
-            if data.trim() == "[DONE]" {
-                self.is_done = true;
-                continue;
-            }
-            match serde_json::from_str::<Value>(&data) {
-                Ok(value) if value.get("error").is_some_and(|error| !error.is_null()) => {
-                    self.fault = Some(refusal(&value, &data));
-                }
-                Ok(value) => match serde_json::from_value::<ChatChunk>(value) {
-                    Ok(chunk) => self.assembler.push(chunk),
-                    Err(error) => self.fault = Some(Reply::Fault(ReplyFault::Json(error.to_string()))),
-                },
-                Err(error) => self.fault = Some(Reply::Fault(ReplyFault::BrokenStream(error.to_string()))),
-            }
+            self.take(&data);
         }
         self.fault.is_none() && !self.is_done
     }
 
-    /// The beginning of the stream.
+    /// The beginning of the stream, or all of what came in one piece.
     pub(crate) fn text(&self) -> String {
         String::from_utf8_lossy(&self.text).into_owned()
+    }
+
+    /// No event begins like that.
+    fn is_one_piece(&self) -> bool {
+        self.text.starts_with(b"{")
+    }
+
+    /// Takes the data of one event in.
+    fn take(&mut self, data: &str) {
+        if data.trim() == "[DONE]" {
+            self.is_done = true;
+            return;
+        }
+        match serde_json::from_str::<Value>(data) {
+            Ok(value) if is_error(&value) => self.fault = Some(self.error_event(&value, data)),
+            Ok(value) => match serde_json::from_value::<ChatChunk>(value) {
+                Ok(chunk) => {
+                    self.has_begun |= !chunk.choices.is_empty();
+                    self.assembler.push(chunk);
+                }
+                Err(error) => self.fault = Some(Reply::Fault(ReplyFault::Json(error.to_string()))),
+            },
+            Err(error) => self.fault = Some(Reply::Fault(ReplyFault::BrokenStream(error.to_string()))),
+        }
+    }
+
+    /// An error before the answer has begun is a refusal; later, or in a piece of the answer, what came before it may be billed.
+    fn error_event(&self, value: &Value, data: &str) -> Reply {
+        let is_piece = value.get("choices").and_then(Value::as_array).is_some_and(|choices| !choices.is_empty());
+        if self.has_begun || is_piece { Reply::Interrupted { message: message_of(data) } } else { refusal(value, data) }
     }
 
     /// The verdict once the stream has ended; `broken` says how, when it was not the server's wish.
@@ -117,7 +164,7 @@ impl StreamJudge {
         if let Some(fault) = self.fault {
             return fault;
         }
-        if text.trim_start().starts_with('{') {
+        if self.is_one_piece() {
             return judge(&text, content_type);
         }
         if self.is_done || (self.assembler.is_finished() && broken.is_none()) {
@@ -156,7 +203,72 @@ mod tests {
     #[test]
     fn an_error_with_status_200_is_an_error() {
         let body = r#"{"error": {"message": "overloaded", "code": 529}}"#;
-        assert_eq!(judge(body, "application/json"), Reply::Refusal { status: 529, message: "overloaded".into() });
+        let message = "overloaded".to_owned();
+        let expected = Reply::Refusal { status: 529, message, may_be_billed: true };
+        assert_eq!(judge(body, "application/json"), expected);
+    }
+
+    #[track_caller]
+    fn check_may_be_billed(error: &str, expected: bool) {
+        match judge(&format!("{{\"error\": {error}}}"), "application/json") {
+            Reply::Refusal { may_be_billed, .. } => assert_eq!(may_be_billed, expected),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn only_an_error_that_names_a_refusal_is_billed_by_nobody() {
+        check_may_be_billed(r#"{"message": "slow down", "code": 429}"#, false);
+        check_may_be_billed(r#"{"message": "oops", "code": 500}"#, true);
+        check_may_be_billed(r#"{"message": "oops", "code": "server_error"}"#, true);
+        check_may_be_billed(r#"{"message": "oops", "code": 7}"#, true);
+        check_may_be_billed(r#""oops""#, true);
+    }
+
+    /// What a stream comes to whose bytes arrive in pieces of that many.
+    fn judge_stream(text: &str, piece: usize) -> Reply {
+        let mut stream = StreamJudge::default();
+        let mut pieces = text.as_bytes().chunks(piece);
+        while pieces.next().is_some_and(|bytes| stream.feed(bytes)) {}
+        stream.finish("text/event-stream", None)
+    }
+
+    const PIECE: &str = "data: {\"choices\": [{\"delta\": {\"role\": \"assistant\", \"content\": \"lo\"}}]}\n\n";
+    const ERROR: &str = "data: {\"error\": {\"message\": \"overloaded\", \"code\": 429}}\n\n";
+
+    #[test]
+    fn an_error_is_a_refusal_until_the_answer_has_begun() {
+        let message = || "overloaded".to_owned();
+        let refused = Reply::Refusal { status: 429, message: message(), may_be_billed: false };
+        assert_eq!(judge_stream(ERROR, 7), refused);
+        assert_eq!(judge_stream(&format!("{PIECE}{ERROR}"), 7), Reply::Interrupted { message: message() });
+        let last_piece =
+            r#"data: {"choices": [{"delta": {}, "finish_reason": "error"}], "error": {"message": "overloaded"}}"#;
+        assert_eq!(judge_stream(&format!("{last_piece}\n\n"), 7), Reply::Interrupted { message: message() });
+    }
+
+    /// A completion of so many bytes of words.
+    fn long_completion(n_bytes: usize) -> String {
+        format!(r#"{{"choices": [{{"message": {{"role": "assistant", "content": "{}"}}}}]}}"#, "a".repeat(n_bytes))
+    }
+
+    #[test]
+    fn an_answer_in_one_piece_to_a_request_for_a_stream_is_read_whole() {
+        let n_bytes = 3 * KEPT_BYTES;
+        for before in ["", " \r\n\n"] {
+            match judge_stream(&format!("{before}{}", long_completion(n_bytes)), 1_000) {
+                Reply::Completion(response) => assert_eq!(response.choices[0].message.words().len(), n_bytes),
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn an_answer_without_an_end_is_read_to_a_limit() {
+        let too_long = Reply::Fault(ReplyFault::TooLong { max_bytes: MAX_BODY_BYTES });
+        let body = long_completion(MAX_BODY_BYTES);
+        assert_eq!(judge_stream(&body, KEPT_BYTES), too_long);
+        assert_eq!(judge(&body, "application/json"), too_long);
     }
 
     #[test]

@@ -3,13 +3,17 @@
 
 mod setup;
 
+use std::collections::HashSet;
+use std::sync::{Mutex, mpsc};
 use std::time::{Duration, Instant};
 
-use serde_json::json;
+use serde_json::{Value, json};
 use setup::{Setup, config, endpoint, worst_case};
 use tollgate_routing::{NanoUsd, TokenUsage};
 use tollgate_scripted_server::{Reply, ScriptedServer};
-use tollgate_upstream::{Account, AnswerCost, ClientConfig, Endpoint, MaxTokensField, UpstreamError};
+use tollgate_upstream::{
+    Account, AnswerCost, BlockingUpstream, CallKey, ClientConfig, Endpoint, MaxTokensField, StopSignal, UpstreamError,
+};
 
 fn setup_of(server: &ScriptedServer) -> Setup {
     Setup::new(endpoint(server), config(), Account::new(None))
@@ -48,6 +52,39 @@ fn a_recorded_cost_is_taken_unless_it_is_not_trusted() {
     let setup = Setup::new(wary, config(), Account::new(None));
     assert_eq!(setup.call(0).unwrap().cost, AnswerCost::Metered);
     assert_eq!(setup.spent(), NanoUsd::new(10 * 3_000 + 15_000));
+}
+
+/// How the cost of an answer of 10 prompt tokens and one more is known, where its usage says this beside.
+#[track_caller]
+fn check_cost(said: &Value, trusts_recorded_cost: bool, expected: AnswerCost) {
+    let mut usage = json!({"prompt_tokens": 10, "completion_tokens": 1});
+    usage.as_object_mut().unwrap().extend(said.as_object().unwrap().clone());
+    let server = in_order(vec![Reply::completion_with_usage("look", &usage)]);
+    let endpoint = Endpoint { trusts_recorded_cost, ..endpoint(&server) };
+    let setup = Setup::new(endpoint, config(), Account::new(None));
+    assert_eq!(setup.call(0).unwrap().cost, expected);
+    let booked = match expected {
+        AnswerCost::Recorded(cost) => cost,
+        _ => NanoUsd::new(10 * 3_000 + 15_000),
+    };
+    assert_eq!(setup.spent(), booked);
+}
+
+#[test]
+fn a_recorded_cost_that_is_nothing_or_not_all_is_metered() {
+    check_cost(&json!({"cost": 0}), true, AnswerCost::Metered);
+    check_cost(&json!({"cost": 0.000_001, "is_byok": true}), true, AnswerCost::Metered);
+    let own_key = json!({"cost": 0.000_001, "is_byok": true, "cost_details": {"upstream_inference_cost": 0.000_02}});
+    check_cost(&own_key, true, AnswerCost::Recorded(NanoUsd::new(21_000)));
+}
+
+#[test]
+fn a_recorded_cost_that_makes_no_sense_matters_only_where_it_is_trusted() {
+    check_cost(&json!({"cost": {"request_cost": 0.005}}), true, AnswerCost::Metered);
+    check_cost(&json!({"cost": {"total_cost": 0.000_02}}), true, AnswerCost::Recorded(NanoUsd::new(20_000)));
+    check_cost(&json!({"cost": -1}), false, AnswerCost::Metered);
+    let negative = json!({"prompt_tokens": 10, "completion_tokens": 1, "cost": -1});
+    check_fails(Reply::completion_with_usage("look", &negative), 1, true, &["the call cost -1 dollars"]);
 }
 
 #[test]
@@ -97,7 +134,7 @@ fn refusals_that_pass_are_tried_again_for_nothing() {
     check_passes(Reply::too_many_requests("0"), false, config(), 0);
     check_passes(Reply::status(500, "oops"), false, config(), 0);
     check_passes(Reply::status(503, "{\"error\": \"overloaded\"}"), false, config(), 0);
-    check_passes(Reply::json(200, &json!({"error": {"message": "overloaded", "code": 503}})), false, config(), 0);
+    check_passes(Reply::json(200, &json!({"error": {"message": "too many", "code": 429}})), false, config(), 0);
 }
 
 #[test]
@@ -105,15 +142,51 @@ fn attempts_of_unknown_outcome_are_booked_at_their_worst_case() {
     check_passes(good().broken(), false, config(), 2);
     check_passes(Reply::status(502, "bad gateway"), false, config(), 2);
     check_passes(Reply::status(200, "{\"choices\": [{\"message\""), false, config(), 2);
-    check_passes(
-        Reply::stream("go to shelf 1", &json!({"prompt_tokens": 1, "completion_tokens": 1})).broken(),
-        true,
-        config(),
-        2,
-    );
+    check_passes(Reply::json(200, &json!({"error": {"message": "overloaded", "code": 503}})), false, config(), 2);
+    check_passes(Reply::json(200, &json!({"error": "overloaded"})), true, config(), 2);
+    let stream = || Reply::stream("go to shelf 1", &json!({"prompt_tokens": 1, "completion_tokens": 1}));
+    check_passes(stream().broken(), true, config(), 2);
+    check_passes(stream().interrupted(&json!({"message": "too many requests", "code": 429})), true, config(), 2);
     let impatient = ClientConfig { timeout: Duration::from_millis(50), ..config() };
     check_passes(Reply::silence(), false, impatient, 2);
     check_passes(Reply::silence(), true, impatient, 2);
+}
+
+#[test]
+fn an_error_in_the_middle_of_a_stream_is_booked_at_its_worst_case_and_told_without_the_key() {
+    let key = std::env::var(KEY_VARIABLE).unwrap();
+    let error = json!({"message": format!("{key} was cut off"), "code": 500});
+    let server = in_order(vec![Reply::stream("go to shelf 1", &json!(null)).interrupted(&error)]);
+    let with_key = Endpoint { is_streamed: true, api_key_env: Some(KEY_VARIABLE.to_owned()), ..endpoint(&server) };
+    let setup = Setup::new(with_key, config(), Account::new(None));
+    let message = setup.call(0).unwrap_err().to_string();
+    assert_eq!(setup.spent(), NanoUsd::new(3 * worst_case().get()));
+    assert!(message.contains("the server says: [key] was cut off (3 attempts)"), "{message}");
+    assert!(!message.contains(&key), "{message}");
+}
+
+#[test]
+fn a_long_answer_in_one_piece_is_an_answer_to_a_request_for_a_stream() {
+    let words = "look ".repeat(40_000);
+    let server = in_order(vec![Reply::completion(&words, 10, 2)]);
+    let setup = Setup::new(Endpoint { is_streamed: true, ..endpoint(&server) }, config(), Account::new(None));
+    assert_eq!(setup.call(0).unwrap().response.choices[0].message.words(), words);
+    assert_eq!(setup.spent(), NanoUsd::new(GOOD_COST));
+}
+
+#[test]
+fn only_attempts_of_one_call_have_one_idempotency_key() {
+    let server = in_order(vec![Reply::too_many_requests("0"), good()]);
+    let setup = setup_of(&server);
+    let key =
+        |episode: &str, step_idx| CallKey { episode: episode.to_owned(), step_idx, request_digest: "d".to_owned() };
+    for key in [key("task/0", 0), key("task/1", 0), key("task/0", 1)] {
+        setup.call_as(&key).unwrap();
+    }
+    let sent: Vec<_> =
+        server.seen().iter().map(|seen| seen.asked.header("idempotency-key").unwrap().to_owned()).collect();
+    assert_eq!((sent.len(), &sent[0]), (4, &sent[1]));
+    assert_eq!(sent.iter().collect::<HashSet<_>>().len(), 3, "{sent:?}");
 }
 
 #[track_caller]
@@ -158,6 +231,13 @@ fn what_does_not_pass_is_told_plainly() {
     );
     let negative = json!({"prompt_tokens": -10, "completion_tokens": 1});
     check_fails(Reply::completion_with_usage("look", &negative), 1, true, &["`prompt_tokens` is -10"]);
+}
+
+#[test]
+fn counts_that_cannot_be_are_told_with_all_attempts() {
+    let server = in_order(vec![Reply::status(500, "oops"), Reply::completion_with_usage("look", &json!(null))]);
+    let message = setup_of(&server).call(0).unwrap_err().to_string();
+    assert!(message.contains("(2 attempts)"), "{message}");
 }
 
 #[test]
@@ -219,14 +299,15 @@ fn http_date_in(seconds: u64) -> String {
     format!("{weekday}, {day:02} {month} {year} {hour:02}:{minute:02}:{second:02} GMT")
 }
 
+/// The only variable that every test program has; no test changes its environment, which other threads read.
+const KEY_VARIABLE: &str = "CARGO_MANIFEST_DIR";
+
 #[test]
 fn keys_come_from_the_environment_and_are_shown_nowhere() {
-    // The only variable that every test program has; no test changes its environment, which other threads read.
-    let variable = "CARGO_MANIFEST_DIR";
-    let key = std::env::var(variable).unwrap();
+    let key = std::env::var(KEY_VARIABLE).unwrap();
     let repeats = format!("{{\"error\": {{\"message\": \"wrong key: {key}\"}}}}");
     let server = in_order(vec![Reply::status(401, &repeats)]);
-    let with_key = Endpoint { api_key_env: Some(variable.to_owned()), ..endpoint(&server) };
+    let with_key = Endpoint { api_key_env: Some(KEY_VARIABLE.to_owned()), ..endpoint(&server) };
     let setup = Setup::new(with_key, config(), Account::new(None));
     let error = setup.call(0).unwrap_err();
     assert_eq!(server.seen()[0].asked.header("authorization"), Some(format!("Bearer {key}").as_str()));
@@ -245,6 +326,37 @@ fn the_first_failure_stops_all_later_calls() {
     let first = setup.call(0).unwrap_err();
     assert_eq!(setup.call(1).unwrap_err(), first);
     assert_eq!(server.n_asked(), 1);
+}
+
+#[test]
+fn a_stop_ends_the_wait_before_the_next_attempt() {
+    // Once by our own wait, once by one that the server asks of all calls.
+    for asked_wait in ["0", "100"] {
+        let (sender, is_asked) = mpsc::channel();
+        let sender = Mutex::new(sender);
+        let server = ScriptedServer::start(move |_| {
+            sender.lock().unwrap().send(()).unwrap();
+            Reply::too_many_requests(asked_wait)
+        })
+        .unwrap();
+        let mut config = config();
+        config.retry.base_delay = Duration::from_secs(100);
+        config.retry.max_delay = Duration::from_secs(100);
+        config.retry.max_retry_after = Duration::from_secs(100);
+        let stop = StopSignal::default();
+        let upstream = BlockingUpstream::new(config, Account::new(None), stop.clone()).unwrap();
+        let client = upstream.client(endpoint(&server)).unwrap();
+        let setup = Setup { upstream, client };
+        let started = Instant::now();
+        std::thread::scope(|scope| {
+            let call = scope.spawn(|| setup.call(0));
+            is_asked.recv_timeout(Duration::from_secs(30)).unwrap();
+            stop.stop(UpstreamError::Stopped);
+            assert_eq!(call.join().unwrap(), Err(UpstreamError::Stopped));
+        });
+        assert!(started.elapsed() < Duration::from_secs(50), "{:?}", started.elapsed());
+        assert_eq!((server.n_asked(), setup.spent()), (1, NanoUsd::ZERO));
+    }
 }
 
 #[test]

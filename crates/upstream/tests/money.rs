@@ -114,6 +114,40 @@ fn what_was_paid_for_is_recalled_and_counts_against_the_limit() {
 }
 
 #[test]
+fn equal_calls_at_the_same_time_are_paid_for_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("calls.jsonl");
+    let server = ScriptedServer::start(|asked| {
+        Reply::completion(&format!("answer {}", asked.number), 10, 2).after(Duration::from_millis(20))
+    })
+    .unwrap();
+    let setup = Setup::new(endpoint(&server), config(), Account::open(&path, None).unwrap());
+    let answers: Vec<_> = std::thread::scope(|scope| {
+        let calls: Vec<_> = (0..8).map(|_| scope.spawn(|| setup.call(0).unwrap())).collect();
+        calls.into_iter().map(|call| call.join().unwrap()).collect()
+    });
+    assert!(answers.iter().all(|answer| *answer == answers[0]), "{answers:?}");
+    let statement = setup.upstream.account().statement();
+    assert_eq!((server.n_asked(), statement.n_paid, statement.n_recalled), (1, 1, 7));
+    assert_eq!(statement.spent, prices().cost(&usage(10, 2)));
+}
+
+#[test]
+fn of_two_answers_to_one_call_the_journal_keeps_the_first() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("calls.jsonl");
+    let server = ScriptedServer::start(|_| Reply::completion("first", 10, 2)).unwrap();
+    let open = || Setup::new(endpoint(&server), config(), Account::open(&path, None).unwrap());
+    let first = open().call(0).unwrap();
+    let text = fs::read_to_string(&path).unwrap();
+    let later = text.replace("\"attempt\":1", "\"attempt\":2").replace("first", "later");
+    fs::write(&path, format!("{text}{later}")).unwrap();
+    let setup = open();
+    assert_eq!(setup.call(0).unwrap(), first);
+    assert_eq!((setup.upstream.account().statement().n_paid, server.n_asked()), (2, 1));
+}
+
+#[test]
 fn an_attempt_that_was_in_flight_at_the_end_counts_at_its_worst_case() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("calls.jsonl");

@@ -1,6 +1,7 @@
 //! What a provider counts, and how its counts become the four disjoint buckets that have prices.
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use thiserror::Error;
 use tollgate_routing::{NanoUsd, TokenUsage};
 
@@ -42,9 +43,10 @@ pub struct Usage {
     /// `DeepSeek`: prompt tokens not read from the cache.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prompt_cache_miss_tokens: Option<i64>,
-    /// What the provider says that the call cost, in dollars.
+    /// What the provider says that the call cost, in dollars: a number, or with some an object of parts. Any form is kept, so
+    /// that an answer can be read whatever stands here; [`Usage::recorded_cost`] judges it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cost: Option<f64>,
+    pub cost: Option<Value>,
     /// Everything else.
     #[serde(flatten)]
     pub extra: Extra,
@@ -125,6 +127,14 @@ pub enum UsageError {
         /// What it says.
         found: i64,
     },
+    /// More tokens than any call can have, though each count by itself could be.
+    #[error("usage counts {prompt} prompt tokens and {output} output tokens, expected at most {} together", u32::MAX)]
+    SumTooLarge {
+        /// All tokens of the prompt, cached ones among them.
+        prompt: i64,
+        /// Tokens of the answer.
+        output: i64,
+    },
     /// A cost that is no amount of money.
     #[error("usage says that the call cost {found} dollars, expected 0 or more")]
     Cost {
@@ -164,6 +174,9 @@ impl Usage {
             return Err(UsageError::EmptyPrompt);
         }
         let parts = fresh + cached + told;
+        if parts > i64::from(u32::MAX) {
+            return Err(UsageError::SumTooLarge { prompt: fresh + cached, output: told });
+        }
         let total = self.total_tokens.unwrap_or(parts);
         if total < parts {
             return Err(UsageError::Inconsistent { whole_name: "total_tokens", whole: total, parts });
@@ -176,20 +189,39 @@ impl Usage {
         })
     }
 
-    /// What the provider says that the call cost, rounded up to a nano-dollar; `None` when it does not say.
+    /// What the provider says that the call cost, rounded up to a nano-dollar; `None` when it does not say, says 0 (which nobody
+    /// asks for tokens that have a price), or says only a part.
     ///
     /// # Errors
     /// [`UsageError::Cost`] when it is no amount of money.
     pub fn recorded_cost(&self) -> Result<Option<NanoUsd>, UsageError> {
-        let Some(usd) = self.cost else { return Ok(None) };
-        if !(0.0..=1e6).contains(&usd) {
-            return Err(UsageError::Cost { found: usd });
+        let Some(told) = self.told_usd() else { return Ok(None) };
+        if !is_amount(told) {
+            return Err(UsageError::Cost { found: told });
         }
-        // The smallest float above a whole number of nano-dollars is not a nano-dollar more.
-        let nano_usd = usd * 1e9;
-        let rounded = nano_usd.round();
-        let is_whole = (nano_usd - rounded).abs() <= rounded * 1e-12;
-        Ok(Some(NanoUsd::new(if is_whole { rounded } else { nano_usd.ceil() } as u64)))
+        Ok(self.whole_usd(told).filter(|&usd| usd > 0.0).map(nano_usd))
+    }
+
+    /// The provider's figure: a number, or the sum that Perplexity gives beside its parts.
+    fn told_usd(&self) -> Option<f64> {
+        let cost = self.cost.as_ref()?;
+        cost.as_f64().or_else(|| cost.get("total_cost")?.as_f64())
+    }
+
+    /// All that the call cost; `None` where a part of it is unknown.
+    ///
+    /// With a key of one's own at the model's provider, `OpenRouter` tells its fee as the cost, and beside it what the provider
+    /// asks of that key. Otherwise the same field breaks down a cost that is whole. Where nothing tells the two apart, a cost
+    /// below its own breakdown is a fee.
+    fn whole_usd(&self, told: f64) -> Option<f64> {
+        let is_own_key = self.extra.get("is_byok").and_then(Value::as_bool);
+        let upstream = self.extra.get("cost_details").and_then(|details| details.get("upstream_inference_cost"));
+        let upstream = upstream.and_then(Value::as_f64).filter(|&usd| usd > 0.0 && is_amount(usd));
+        match (is_own_key, upstream) {
+            (Some(true), upstream) => upstream.map(|upstream| told + upstream),
+            (None, Some(upstream)) if upstream > told => Some(told + upstream),
+            _ => Some(told),
+        }
     }
 
     /// Providers that say it in several places say it wrongly in none but for zeros that a proxy filled in.
@@ -234,6 +266,19 @@ impl Usage {
         }
         Ok(())
     }
+}
+
+/// Whether so many dollars can be the cost of one call.
+fn is_amount(usd: f64) -> bool {
+    (0.0..=1e6).contains(&usd)
+}
+
+/// Rounded up, but the smallest float above a whole number of nano-dollars is not a nano-dollar more.
+fn nano_usd(usd: f64) -> NanoUsd {
+    let nano_usd = usd * 1e9;
+    let rounded = nano_usd.round();
+    let is_whole = (nano_usd - rounded).abs() <= rounded * 1e-12;
+    NanoUsd::new(if is_whole { rounded } else { nano_usd.ceil() } as u64)
 }
 
 fn bucket(field: &'static str, count: i64) -> Result<u32, UsageError> {
@@ -339,11 +384,72 @@ mod tests {
     }
 
     #[test]
+    fn counts_that_only_together_are_too_large_are_refused() {
+        check_refused(
+            r#"{"input_tokens": 4000000000, "output_tokens": 5, "cache_read_input_tokens": 4000000000}"#,
+            &UsageError::SumTooLarge { prompt: 8_000_000_000, output: 5 },
+        );
+        check_refused(
+            r#"{"prompt_tokens": 4000000000, "completion_tokens": 4000000000}"#,
+            &UsageError::SumTooLarge { prompt: 4_000_000_000, output: 4_000_000_000 },
+        );
+    }
+
+    #[track_caller]
+    fn check_cost(json: &str, expected: Option<u64>) {
+        assert_eq!(usage(json).recorded_cost(), Ok(expected.map(NanoUsd::new)));
+    }
+
+    #[test]
     fn a_recorded_cost_is_rounded_up_to_a_nano_dollar() {
-        let cost = |usd: f64| Usage { cost: Some(usd), ..Usage::default() }.recorded_cost();
-        assert_eq!(cost(0.000_123), Ok(Some(NanoUsd::new(123_000))));
-        assert_eq!(cost(0.000_000_000_1), Ok(Some(NanoUsd::new(1))));
-        assert_eq!(cost(-1.0), Err(UsageError::Cost { found: -1.0 }));
-        assert_eq!(Usage::default().recorded_cost(), Ok(None));
+        check_cost(r#"{"cost": 0.000123}"#, Some(123_000));
+        check_cost(r#"{"cost": 1e-10}"#, Some(1));
+        assert_eq!(usage(r#"{"cost": -1}"#).recorded_cost(), Err(UsageError::Cost { found: -1.0 }));
+    }
+
+    #[test]
+    fn a_cost_of_nothing_or_in_an_unknown_form_is_none() {
+        check_cost("{}", None);
+        check_cost(r#"{"cost": null}"#, None);
+        check_cost(r#"{"cost": 0}"#, None);
+        check_cost(r#"{"cost": 0.0, "is_byok": false, "cost_details": {"upstream_inference_cost": 0}}"#, None);
+        check_cost(r#"{"cost": {"input": 0.5}}"#, None);
+        check_cost(r#"{"cost": [0.5]}"#, None);
+    }
+
+    #[test]
+    fn a_sum_beside_its_parts_is_the_cost() {
+        check_cost(
+            r#"{"cost": {"input_tokens_cost": 0.001, "request_cost": 0.005, "total_cost": 0.006}}"#,
+            Some(6_000_000),
+        );
+    }
+
+    #[test]
+    fn what_a_key_of_ones_own_is_asked_for_is_added_to_the_fee() {
+        check_cost(
+            r#"{"cost": 0.05, "is_byok": true, "cost_details": {"upstream_inference_cost": 1}}"#,
+            Some(1_050_000_000),
+        );
+        check_cost(
+            r#"{"cost": 0, "is_byok": true, "cost_details": {"upstream_inference_cost": 1}}"#,
+            Some(1_000_000_000),
+        );
+        // As replies were before they had the flag.
+        check_cost(r#"{"cost": 0.95, "cost_details": {"upstream_inference_cost": 19}}"#, Some(19_950_000_000));
+        // A part is unknown.
+        check_cost(r#"{"cost": 0.05, "is_byok": true}"#, None);
+        check_cost(r#"{"cost": 0.05, "is_byok": true, "cost_details": {"upstream_inference_cost": null}}"#, None);
+        check_cost(r#"{"cost": 0.05, "is_byok": true, "cost_details": {"upstream_inference_cost": 0}}"#, None);
+    }
+
+    #[test]
+    fn a_breakdown_of_a_whole_cost_is_not_added_to_it() {
+        check_cost(
+            r#"{"cost": 0.5, "is_byok": false, "cost_details": {"upstream_inference_cost": 0.5}}"#,
+            Some(500_000_000),
+        );
+        check_cost(r#"{"cost": 0.5, "cost_details": {"upstream_inference_cost": 0.5}}"#, Some(500_000_000));
+        check_cost(r#"{"cost": 0.5, "cost_details": {"upstream_inference_cost": null}}"#, Some(500_000_000));
     }
 }

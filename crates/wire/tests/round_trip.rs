@@ -4,7 +4,7 @@
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use tollgate_wire::{ChatChunk, ChatRequest, ChatResponse, Content, Role};
+use tollgate_wire::{ChatChunk, ChatRequest, ChatResponse, Content, Role, Usage};
 
 #[track_caller]
 fn check<T: DeserializeOwned + Serialize>(body: &str) -> T {
@@ -51,7 +51,16 @@ fn a_response_keeps_what_it_does_not_know() {
               "completion_tokens_details": {"reasoning_tokens": 0, "accepted_prediction_tokens": 0}}}"#,
     );
     assert_eq!(response.choices[0].message.words(), "look");
-    assert_eq!(response.usage.unwrap().cost, Some(0.25));
+    assert_eq!(response.usage.unwrap().cost, Some(Value::from(0.25)));
+}
+
+#[test]
+fn a_cost_of_any_form_is_kept() {
+    let usage: Usage = check(
+        r#"{"prompt_tokens": 9, "completion_tokens": 1, "cost": {"request_cost": 0.005, "total_cost": 0.006}, "is_byok": true,
+            "cost_details": {"upstream_inference_cost": 0.5}}"#,
+    );
+    assert_eq!(usage.prompt_tokens, Some(9));
 }
 
 #[test]

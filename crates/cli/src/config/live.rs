@@ -92,7 +92,8 @@ pub(crate) struct LiveModelConfig {
     /// Where the counts of tokens come from.
     #[serde(default)]
     pub(crate) usage: UsageSource,
-    /// Whether a dollar cost in the reply is taken instead of usage times prices.
+    /// Whether a dollar cost in the reply is taken instead of usage times prices. A cost of 0 is not, nor the fee alone of a router
+    /// that calls with a key of one's own at the provider.
     #[serde(default = "default_recorded_cost")]
     pub(crate) recorded_cost: bool,
     /// Fields that every request carries beside ours.

@@ -62,12 +62,17 @@ impl Setup {
     /// Makes the call of that number.
     pub(crate) fn call(&self, number: u32) -> Result<Answer, UpstreamError> {
         let key = CallKey { episode: "e".to_owned(), step_idx: number, request_digest: format!("{number:x}") };
-        let request = ChatRequest::new("", vec![Message::text(Role::User, format!("call {number}"))]);
+        self.call_as(&key)
+    }
+
+    /// Makes the call of that key.
+    pub(crate) fn call_as(&self, key: &CallKey) -> Result<Answer, UpstreamError> {
+        let request = ChatRequest::new("", vec![Message::text(Role::User, format!("call {}", key.request_digest))]);
         self.upstream.complete(
             &self.client,
             &Call {
                 request: &request,
-                key: &key,
+                key,
                 max_prompt_tokens: MAX_PROMPT,
                 max_output_tokens: MAX_OUTPUT,
                 estimate: None,
