@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::{Command, ExitCode, Stdio};
 use std::time::Instant;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use clap::Args;
 
 use crate::workspace;
@@ -37,18 +37,16 @@ struct TestCounts {
 /// Runs every part, and tells which failed.
 ///
 /// # Errors
-/// When `tollgate` cannot be built or a command cannot be started.
+/// When no part has the name that is asked for, `tollgate` cannot be built or a command cannot be started.
 pub(crate) fn run(args: &TestArgs) -> Result<ExitCode> {
     let started = Instant::now();
     let is_ci = args.ci || std::env::var_os("CI").is_some_and(|value| !value.is_empty() && value != "false");
-    let tollgate = workspace::build_tollgate(&[])?;
     let run_dir = std::env::temp_dir().join(format!("tollgate-small-run-{}", std::process::id()));
+    let parts = selected(parts(&workspace::built_tollgate(), &run_dir, is_ci)?, args.only.as_deref())?;
+    workspace::build_tollgate(&[])?;
     let mut counts = TestCounts::default();
     let mut failed = Vec::new();
-    for part in parts(&tollgate, &run_dir, is_ci)? {
-        if args.only.as_ref().is_some_and(|only| !part.name.contains(only.as_str())) {
-            continue;
-        }
+    for part in parts {
         println!("== {}", part.name);
         let part_started = Instant::now();
         let is_ok = run_part(part.commands, &mut counts)?;
@@ -110,6 +108,17 @@ fn parts(tollgate: &std::path::Path, run_dir: &std::path::Path, is_ci: bool) -> 
     ])
 }
 
+/// The parts whose names contain `only`; all without it.
+fn selected(mut parts: Vec<Part>, only: Option<&str>) -> Result<Vec<Part>> {
+    let Some(only) = only else { return Ok(parts) };
+    let names: Vec<&str> = parts.iter().map(|part| part.name).collect();
+    parts.retain(|part| part.name.contains(only));
+    if parts.is_empty() {
+        bail!("no part's name contains `{only}`\nhint: the parts are {}", names.join(", "));
+    }
+    Ok(parts)
+}
+
 fn cargo(args: &[&str]) -> Command {
     let mut command = workspace::cargo();
     command.args(args);
@@ -155,6 +164,16 @@ impl TestCounts {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_filter_that_no_part_has_in_its_name_is_refused_with_the_names() {
+        let parts = || ["doc tests", "tests", "tidy"].map(|name| Part { name, commands: Vec::new() }).into();
+        let names = |only| selected(parts(), only).map(|parts| parts.iter().map(|part| part.name).collect::<Vec<_>>());
+        assert_eq!(names(Some("test")).unwrap(), ["doc tests", "tests"]);
+        assert_eq!(names(None).unwrap().len(), 3);
+        let message = names(Some("test-all")).unwrap_err().to_string();
+        assert_eq!(message, "no part's name contains `test-all`\nhint: the parts are doc tests, tests, tidy");
+    }
 
     #[test]
     fn test_results_of_all_programs_add_up() {

@@ -170,7 +170,8 @@ fn notify_on_end(pid: u32, sender: Sender<Event>) {
 
 /// `None` when the command ended by itself.
 fn wait_for_end(pid: u32, timeout: Option<Duration>, receiver: &Receiver<Event>) -> Option<Outcome> {
-    let mut deadline = timeout.map(|timeout| Instant::now() + timeout);
+    // A timeout beyond what the clock can tell is none.
+    let mut deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
     let mut outcome = None;
     loop {
         let event = match deadline {
@@ -299,6 +300,14 @@ fn exit_code(code: i32) -> ExitCode {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_timeout_beyond_what_the_clock_can_tell_is_none() {
+        let (sender, receiver) = channel();
+        // No process has this id, so none is ended should this fail.
+        sender.send(Event::Ended(u32::MAX)).unwrap();
+        assert_eq!(wait_for_end(u32::MAX, Some(Duration::MAX), &receiver), None);
+    }
 
     #[test]
     fn a_program_may_make_several_runs_one_after_the_other() {

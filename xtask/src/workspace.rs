@@ -36,11 +36,16 @@ pub(crate) fn build_tollgate(features: &[String]) -> Result<PathBuf> {
         bail!("building tollgate failed\nhint: `cargo build --release --package tollgate-cli` shows the errors");
     }
     eprintln!("built in {:.1} s", started.elapsed().as_secs_f64());
-    let program = target_dir().join("release").join("tollgate");
+    let program = built_tollgate();
     if !program.is_file() {
         bail!("{} is missing after the build", program.display());
     }
     Ok(program)
+}
+
+/// Where a build puts `tollgate`.
+pub(crate) fn built_tollgate() -> PathBuf {
+    target_dir().join("release").join("tollgate")
 }
 
 /// The path of `tollgate`: the one given, or a fresh build.

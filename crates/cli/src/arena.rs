@@ -141,7 +141,8 @@ fn pool_of(experiment: &ExperimentConfig) -> anyhow::Result<ModelPool> {
     PoolFile::open_pool(pool_path(experiment))
 }
 
-fn pool_path(experiment: &ExperimentConfig) -> &Path {
+/// The file of the experiment's pool.
+pub(crate) fn pool_path(experiment: &ExperimentConfig) -> &Path {
     experiment.pool.as_deref().unwrap_or(Path::new(DEFAULT_POOL))
 }
 

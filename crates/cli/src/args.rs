@@ -206,7 +206,7 @@ stage_args! {
         checkpoint: ProductKind::Checkpoint,
         /// Training log.
         training_log: ProductKind::Artifact(ArtifactKind::TrainingLog),
-        /// Evaluated episodes. Steps of sample episodes are looked for beside the file.
+        /// Evaluated episodes; a few of them are played again, step by step, for the page.
         evaluations: ProductKind::Artifact(ArtifactKind::Evaluations),
         /// Frontier points.
         frontier: ProductKind::Artifact(ArtifactKind::Frontier),
@@ -379,7 +379,7 @@ pub(crate) struct PricesArgs {
     #[arg(long, value_name = "FILE", conflicts_with = "check")]
     pub(crate) out: Option<PathBuf>,
     /// Compare a price file with the table; exit code 2 when they differ.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["models", "provider", "json"])]
     pub(crate) check: Option<PathBuf>,
     /// As JSON, for programs.
     #[arg(long)]

@@ -68,6 +68,8 @@ impl StageCall {
         let config_path = args.config.clone().unwrap_or_else(|| DEFAULT_CONFIG.into());
         let config = ConfigFile::open(&config_path)?;
         let table = config.stage(slot);
+        let seed = args.seed.unwrap_or(config.experiment.seed);
+        let experiment = ExperimentConfig { seed, ..config.experiment };
         if table.is_command() {
             return Err(bad_input(format!(
                 "{}: slot `{slot}` is filled by a command, expected the built-in stage\nhint: run that command with --request, or set `{slot}.type = \"builtin\"`",
@@ -76,7 +78,7 @@ impl StageCall {
         }
         for &kind in slot.inputs() {
             if given.iter().all(|(present, _)| *present != kind) {
-                given.push((kind, default_input(args, &config.experiment, kind)?));
+                given.push((kind, default_input(args, &experiment, kind)?));
             }
         }
         let inputs = given.into_iter().map(|(kind, path)| {
@@ -89,12 +91,12 @@ impl StageCall {
         let request = StageRequest {
             contract_version: CONTRACT_VERSION,
             slot,
-            seed: args.seed.unwrap_or(config.experiment.seed),
+            seed,
             inputs: inputs.collect::<anyhow::Result<_>>()?,
             output_dir: partial_dir(&out)?,
-            config: serde_json::json!({ "experiment": config.experiment, "stage": table }),
+            config: serde_json::json!({ "experiment": experiment, "stage": table }),
         };
-        Ok(Self { request, experiment: config.experiment, table, publish_to: Some(out) })
+        Ok(Self { request, experiment, table, publish_to: Some(out) })
     }
 
     /// The tasks that are played: those of the input, but for what a shift leaves out.
@@ -141,10 +143,15 @@ fn default_input(args: &StageArgs, experiment: &ExperimentConfig, kind: ProductK
 
 /// Beside the final place, so that a rename publishes it.
 pub(crate) fn partial_dir(out: &Path) -> anyhow::Result<PathBuf> {
-    let name = out.file_name().ok_or_else(|| bad_input(format!("--out {} names no directory", out.display())))?;
+    beside(out, ".partial")
+}
+
+/// The path with this at the end of its name.
+pub(crate) fn beside(path: &Path, suffix: &str) -> anyhow::Result<PathBuf> {
+    let name = path.file_name().ok_or_else(|| bad_input(format!("--out {} names no directory", path.display())))?;
     let mut name = name.to_owned();
-    name.push(".partial");
-    Ok(out.with_file_name(name))
+    name.push(suffix);
+    Ok(path.with_file_name(name))
 }
 
 #[cfg(test)]
@@ -187,6 +194,19 @@ mod tests {
         let experiment = serde_json::json!({"suite": "replay", "shift": {"wording": "other"}});
         let config = serde_json::json!({"experiment": experiment, "stage": {}});
         check_refused(&request("classify", &config), "`config.experiment.shift` is set, expected none for replay");
+    }
+
+    #[test]
+    fn the_seed_of_the_invocation_takes_the_place_of_the_files_wherever_it_is_read() {
+        let directory = tempfile::tempdir().unwrap();
+        let [config, tasks] = ["c.toml", "tasks.parquet"].map(|name| directory.path().join(name));
+        std::fs::write(&config, "[experiment]\nseed = 5").unwrap();
+        std::fs::write(&tasks, "").unwrap();
+        let out = Some(directory.path().join("simulate"));
+        let args = StageArgs { request: None, out, config: Some(config), seed: Some(9), run_dir: None };
+        let call = StageCall::new(&args, vec![(ArtifactKind::Tasks.into(), tasks)], Slot::Simulate).unwrap();
+        assert_eq!((call.request.seed, call.experiment.seed), (9, 9));
+        assert_eq!(call.request.config["experiment"]["seed"], 9);
     }
 
     #[test]

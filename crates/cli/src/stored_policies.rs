@@ -21,12 +21,13 @@ pub(crate) struct StoredPolicy {
 impl StoredPolicy {
     /// Writes it into its place under `checkpoint`.
     pub(crate) fn save(&self, checkpoint: &Path) -> anyhow::Result<()> {
-        save_checkpoint(
-            &policy_dir(checkpoint, &self.spec.policy_id, self.spec.train_seed),
-            &self.spec,
-            &self.network,
-        )?;
+        save_checkpoint(&self.place_in(checkpoint), &self.spec, &self.network)?;
         Ok(())
+    }
+
+    /// Its directory under `checkpoint`.
+    pub(crate) fn place_in(&self, checkpoint: &Path) -> PathBuf {
+        policy_dir(checkpoint, &self.spec.policy_id, self.spec.train_seed)
     }
 }
 
@@ -99,4 +100,51 @@ fn subdirectories(directory: &Path) -> anyhow::Result<Vec<PathBuf>> {
             )
         })
         .or_bad_input()
+}
+
+/// Policies that were never trained, and a call of `optimize` that takes some over, for tests.
+#[cfg(test)]
+pub(crate) mod fixture {
+    use tollgate_contract::{CONTRACT_VERSION, Slot, StageRequest};
+    use tollgate_policy::{FEATURE_VERSION, FeatureConfig, NetworkShape};
+
+    use super::*;
+    use crate::arena::open_arena;
+    use crate::config::{ExperimentConfig, StageTable, Suite};
+    use crate::stage_call::{StageCall, partial_dir};
+
+    fn experiment() -> ExperimentConfig {
+        ExperimentConfig { suite: Suite::SkillChain, ..ExperimentConfig::default() }
+    }
+
+    /// A policy for the models of skill-chain.
+    pub(crate) fn policy(policy_id: &str, train_seed: u64) -> StoredPolicy {
+        let shape = NetworkShape { n_features: 1, n_hidden: 1, n_models: 2, early_stop: false, n_privileged: 0 };
+        let spec = CheckpointSpec {
+            feature_version: FEATURE_VERSION,
+            features: FeatureConfig::text(2, 1_000),
+            shape,
+            policy_id: policy_id.to_owned(),
+            train_seed,
+            models: open_arena(&experiment()).unwrap().pool().iter().map(|(_, model)| model.id.to_string()).collect(),
+            cost_spread_nano_usd: 800,
+            iterations: 1,
+        };
+        StoredPolicy { spec, network: RouterNetwork::new(shape, train_seed, &Device::Cpu).unwrap() }
+    }
+
+    /// The call by hand that puts the policies in `from` into `out`.
+    pub(crate) fn taking_over(from: &Path, out: &Path) -> StageCall {
+        let stage = serde_json::json!({ "from": from });
+        let request = StageRequest {
+            contract_version: CONTRACT_VERSION,
+            slot: Slot::Optimize,
+            seed: 1,
+            inputs: Vec::new(),
+            output_dir: partial_dir(out).unwrap(),
+            config: serde_json::json!({ "experiment": experiment(), "stage": stage }),
+        };
+        let table = StageTable::new("the flags", Slot::Optimize, stage).unwrap();
+        StageCall { request, experiment: experiment(), table, publish_to: Some(out.to_owned()) }
+    }
 }

@@ -21,7 +21,8 @@ pub struct StageRequest {
     pub seed: u64,
     /// What to read.
     pub inputs: Vec<RequestInput>,
-    /// Where to write: a directory that exists and is empty.
+    /// Where to write: a directory that exists. It is empty, but for what an earlier attempt may have left to go on from: the
+    /// checkpoint of `optimize`, and the journal of calls that were paid for.
     pub output_dir: PathBuf,
     /// The stage's settings, opaque to whoever passes them on.
     pub config: serde_json::Value,

@@ -60,9 +60,15 @@ impl Slot {
             // 2: caution in giving up, training that plays on, and free cost at the low end of its feature. 3: a start from random
             // weights. 4: a critic that knows what the boundary policies achieve on the task, the
             // mean of the last weights, and weights that decay. 5: credit that reaches less far, and grades that count where they
-            // are gained. 6: a cap out of reach that looks like none, and more training where cost is free.
-            Self::Optimize => 6,
-            Self::Simulate | Self::Classify | Self::Synthesize | Self::Evaluate | Self::Report => 1,
+            // are gained. 6: a cap out of reach that looks like none, and more training where cost is free. 7: of the rivals, a static
+            // router that learns every weight, a warm start whose caps have room for all of an episode, and Q-learning down to nothing
+            // to spare in dollars.
+            Self::Optimize => 7,
+            // `simulate` 2: ScienceWorld's expert paths do not depend on what was solved before. `evaluate` 2: the cascade reads every
+            // refusal that the router's features read. `report` 2: the oracle and what is given up are on the page, and test tasks
+            // are classed by the run's own `[classify]`.
+            Self::Simulate | Self::Evaluate | Self::Report => 2,
+            Self::Classify | Self::Synthesize => 1,
         }
     }
 

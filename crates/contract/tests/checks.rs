@@ -175,6 +175,32 @@ fn episodes_that_differ_from_their_steps_are_found() {
 }
 
 #[test]
+fn costs_that_no_sum_can_hold_are_summed_up_to_the_most_that_one_can() {
+    let most = NanoUsd::new(i64::MAX.unsigned_abs());
+    let dear = |step_idx| {
+        let mut row = steps().remove(0);
+        (row.step_idx, row.step.turn.cost) = (step_idx, most);
+        row
+    };
+    check_played(
+        |episodes, steps| {
+            (episodes[0].n_steps, episodes[0].total_cost) = (3, most);
+            drop(steps.splice(..2, (0..3).map(dear)));
+        },
+        "episode `e-0`: column `total_cost_nano_usd` is 9223372036854775807, expected 18446744073709551615",
+    );
+
+    let mut rows = episodes();
+    for row in &mut rows {
+        (row.budget, row.total_cost) = (Budget::Unlimited, most);
+    }
+    let mut checks = Checks::new(Some(2));
+    feed(&mut checks, &rows);
+    let totals = checks.finish().unwrap().totals;
+    assert_eq!(totals[&ArtifactKind::Episodes]["total_cost_nano_usd"], u64::MAX);
+}
+
+#[test]
 fn artifacts_that_contradict_each_other_are_found() {
     let with_tasks = |change: &dyn Fn(&mut Vec<EpisodeRow>), expected| {
         let mut rows = episodes();

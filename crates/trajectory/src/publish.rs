@@ -1,6 +1,5 @@
 //! Putting a finished directory in its place, all at once.
 
-use std::ffi::OsString;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -22,9 +21,9 @@ impl PartialDirectory {
     /// An empty directory to fill, for a place at `target`. What an earlier attempt left is removed.
     ///
     /// # Errors
-    /// [`TrajectoryError::Io`] or [`TrajectoryError::DiskFull`].
+    /// [`TrajectoryError::Io`], also for a target like `/` that has no name of its own, or [`TrajectoryError::DiskFull`].
     pub fn create(target: &Path) -> Result<Self, TrajectoryError> {
-        let partial = with_suffix(target, ".partial");
+        let partial = beside(target, ".partial")?;
         remove_directory(&partial)?;
         fs::create_dir_all(&partial).map_err(|source| TrajectoryError::io(&partial, source))?;
         Ok(Self { partial, target: target.to_owned() })
@@ -48,7 +47,7 @@ impl PartialDirectory {
         } else if renameat_with(CWD, &self.partial, CWD, &self.target, RenameFlags::EXCHANGE).is_ok() {
             remove_directory(&self.partial)?;
         } else {
-            let old = with_suffix(&self.target, ".old");
+            let old = beside(&self.target, ".old")?;
             remove_directory(&old)?;
             fs::rename(&self.target, &old).map_err(io)?;
             fs::rename(&self.partial, &self.target).map_err(io)?;
@@ -58,10 +57,12 @@ impl PartialDirectory {
     }
 }
 
-fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
-    let mut name: OsString = path.as_os_str().to_owned();
+/// The path with this at the end of its last name, whether or not a slash follows that.
+fn beside(path: &Path, suffix: &str) -> Result<PathBuf, TrajectoryError> {
+    let nameless = || TrajectoryError::io(path, io::Error::new(io::ErrorKind::InvalidInput, "names no directory"));
+    let mut name = path.file_name().ok_or_else(nameless)?.to_owned();
     name.push(suffix);
-    PathBuf::from(name)
+    Ok(path.with_file_name(name))
 }
 
 fn remove_directory(path: &Path) -> Result<(), TrajectoryError> {
@@ -96,6 +97,19 @@ mod tests {
         fill(&target, "second").publish().unwrap();
         assert_eq!(names(&target), ["second"]);
         assert_eq!(names(run.path()), ["simulate"]);
+    }
+
+    #[test]
+    fn a_slash_at_the_end_of_the_place_does_not_matter_and_a_place_without_a_name_is_refused() {
+        let run = tempfile::tempdir().unwrap();
+        let target = run.path().join("logs/");
+        for file in ["first", "second"] {
+            fill(&target, file).publish().unwrap();
+            assert_eq!(names(&target), [file]);
+        }
+        assert_eq!(names(run.path()), ["logs"]);
+        let error = PartialDirectory::create(&run.path().join("..")).unwrap_err().to_string();
+        assert!(error.contains("names no directory"), "{error}");
     }
 
     #[test]

@@ -40,9 +40,18 @@ pub(crate) struct StageConfig {
 
 /// Seed when the config gives none.
 const DEFAULT_SEED: u64 = 1;
-/// Files of the household, the default suite, when the config does not name them. Other suites have no default files.
-const HOUSEHOLD_PATHS: [(&str, &str); 2] =
-    [("tasks", "datasets/tasks/household.parquet"), ("pool", "datasets/pools/two.toml")];
+/// The suite when the config names none.
+const DEFAULT_SUITE: &str = "household";
+/// The pool of suites that choose from one.
+const DEFAULT_POOL: &str = "datasets/pools/two.toml";
+/// The suites, each with its files where the config does not name them.
+const DEFAULT_PATHS: [(&str, &[(&str, &str)]); 5] = [
+    (DEFAULT_SUITE, &[("tasks", "datasets/tasks/household.parquet"), ("pool", DEFAULT_POOL)]),
+    ("external", &[("pool", DEFAULT_POOL)]),
+    ("scienceworld", &[("pool", DEFAULT_POOL)]),
+    ("skill-chain", &[]),
+    ("replay", &[]),
+];
 
 impl ExperimentConfig {
     /// Reads a config file; `seed` takes the place of the file's.
@@ -70,10 +79,8 @@ impl ExperimentConfig {
             })?,
         };
         experiment.insert("seed".into(), seed.into());
-        if experiment.get("suite").is_none_or(|suite| suite == "household") {
-            for (key, default) in HOUSEHOLD_PATHS {
-                experiment.entry(key).or_insert_with(|| default.into());
-            }
+        for (key, default) in default_paths(&experiment).into_iter().flatten() {
+            experiment.entry(*key).or_insert_with(|| (*default).into());
         }
         let mut stages = BTreeMap::new();
         for (key, value) in file {
@@ -91,22 +98,48 @@ impl ExperimentConfig {
 
     /// Files and folders that the config names and the stage of a slot does not take as an input, by their keys: its results depend
     /// on them as well.
-    pub(crate) fn sources(&self, slot: Slot) -> Vec<(&'static str, PathBuf)> {
+    pub(crate) fn sources(&self, slot: Slot) -> Vec<(String, PathBuf)> {
         let path = |value: Option<&Value>| value.and_then(Value::as_str).map(PathBuf::from);
-        let logs = path(self.experiment.get("replay").and_then(|replay| replay.get("logs")));
+        let of_table = |table, key| path(self.experiment.get(table).and_then(|table: &Value| table.get(key)));
         let policies = self.stages.get(&slot).filter(|stage| slot == Slot::Optimize && stage.argv.is_none());
-        let sources = [
+        let named = [
             ("experiment.pool", self.path_of("pool")),
-            ("experiment.replay.logs", logs),
+            ("experiment.replay.logs", of_table("replay", "logs")),
+            ("experiment.scienceworld.jar", of_table("scienceworld", "jar")),
             ("optimize.from", path(policies.and_then(|stage| stage.own.get("from")))),
         ];
-        sources.into_iter().filter_map(|(key, path)| Some((key, path?))).collect()
+        let named = named.into_iter().filter_map(|(key, path)| Some((key.to_owned(), path?)));
+        named.chain(self.files_of_world()).collect()
+    }
+
+    /// The files among the words of the command that starts the world, which runs in its `current_dir`.
+    fn files_of_world(&self) -> Vec<(String, PathBuf)> {
+        let world = self.experiment.get("external");
+        let value = |key| world.and_then(|world: &Value| world.get(key));
+        let current_dir = Path::new(value("current_dir").and_then(Value::as_str).unwrap_or_default());
+        let words = value("command").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
+        let file = |(position, word): (usize, &str)| {
+            let path = current_dir.join(word);
+            path.is_file().then(|| (format!("experiment.external.command[{position}]"), path))
+        };
+        words.enumerate().filter_map(file).collect()
+    }
+
+    /// Whether the experiment's suite is one that there is.
+    pub(crate) fn has_known_suite(&self) -> bool {
+        default_paths(&self.experiment).is_some()
     }
 
     /// A path that `[experiment]` names under `key`.
     pub(crate) fn path_of(&self, key: &str) -> Option<PathBuf> {
         self.experiment.get(key).and_then(Value::as_str).map(PathBuf::from)
     }
+}
+
+/// The default files of the experiment's suite; `None` where there is no such suite.
+fn default_paths(experiment: &Map<String, Value>) -> Option<&'static [(&'static str, &'static str)]> {
+    let suite = experiment.get("suite").map_or(Some(DEFAULT_SUITE), Value::as_str);
+    DEFAULT_PATHS.into_iter().find(|(name, _)| Some(*name) == suite).map(|(_, paths)| paths)
 }
 
 fn stage(slot: Slot, mut own: Table) -> Result<StageConfig> {
@@ -227,6 +260,34 @@ mod tests {
         let keys = |slot| config.sources(slot).into_iter().map(|(key, _)| key).collect::<Vec<_>>();
         assert_eq!(keys(Slot::Simulate), ["experiment.pool"]);
         assert_eq!(keys(Slot::Optimize), ["experiment.pool", "optimize.from"]);
+    }
+
+    #[test]
+    fn the_files_of_the_command_that_starts_a_world_are_sources_and_its_other_words_are_not() {
+        let directory = tempfile::tempdir().unwrap();
+        let script = directory.path().join("world.py");
+        fs::write(&script, "").unwrap();
+        let sources = |current_dir: &Path, word: &str| {
+            let table = format!("command = [\"python3\", {word:?}]\ncurrent_dir = {current_dir:?}");
+            let text = format!("[experiment]\nsuite = \"replay\"\n[experiment.external]\n{table}");
+            parse(&text).unwrap().sources(Slot::Simulate)
+        };
+        let expected = [("experiment.external.command[1]".to_owned(), script.clone())];
+        assert_eq!(sources(directory.path(), "world.py"), expected);
+        assert_eq!(sources(Path::new("elsewhere"), script.to_str().unwrap()), expected);
+        assert_eq!(sources(directory.path(), "no-file"), []);
+    }
+
+    #[test]
+    fn the_simulator_and_the_pool_that_a_suite_takes_by_default_are_sources() {
+        let sources = |text: &str| parse(text).unwrap().sources(Slot::Evaluate);
+        let pool = || ("experiment.pool".to_owned(), PathBuf::from(DEFAULT_POOL));
+        let jar = ("experiment.scienceworld.jar".to_owned(), PathBuf::from("world.jar"));
+        let simulator = "[experiment]\nsuite = \"scienceworld\"\nscienceworld.jar = \"world.jar\"";
+        assert_eq!(sources(simulator), [pool(), jar]);
+        assert_eq!(sources("[experiment]\nsuite = \"external\""), [pool()]);
+        assert_eq!(sources(""), [pool()]);
+        assert_eq!(sources("[experiment]\nsuite = \"skill-chain\""), []);
     }
 
     #[test]

@@ -12,7 +12,8 @@ use super::config::StageConfig;
 use super::digest;
 use super::protocol::{StageInfo, StageRequest};
 
-/// Everything that a slot's outputs depend on. Paths and the number of threads are not among it.
+/// Everything that a slot's outputs depend on. Where its inputs and outputs lie and the number of threads are not among it; the paths
+/// that `[experiment]` and the stage's own keys name are, beside the digests of what lies there.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Origin {
     /// `builtin` with the stage's version, or `command` with its words and the digests of those that are files.

@@ -1,6 +1,6 @@
 //! What is checked before anything runs: every mistake that can be known now should not be told an hour later.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
@@ -13,6 +13,10 @@ use super::config::ExperimentConfig;
 /// # Errors
 /// For the first thing that is wrong.
 pub(crate) fn check(tollgate: &Path, config: &ExperimentConfig) -> Result<()> {
+    if config.has_known_suite() {
+        // First, because without its tasks the logs of a replay seem to be those of other models.
+        task_set(config)?;
+    }
     let output = Command::new(tollgate)
         .arg("check-config")
         .arg(&config.path)
@@ -35,8 +39,22 @@ pub(crate) fn check(tollgate: &Path, config: &ExperimentConfig) -> Result<()> {
             );
         }
     }
-    let tasks = config.path_of("tasks").map(|path| ("experiment.tasks", path));
-    for (key, path) in tasks.into_iter().chain(Slot::ALL.into_iter().flat_map(|slot| config.sources(slot))) {
+    check_files(config)
+}
+
+fn task_set(config: &ExperimentConfig) -> Result<PathBuf> {
+    config.path_of("tasks").with_context(|| {
+        format!(
+            "{}: `experiment.tasks` is missing, expected the Parquet file of the task set\n\
+             hint: `tollgate tasks` makes one, `cargo xtask tasks` those in datasets/tasks/, `tollgate import` those of logs",
+            config.path.display()
+        )
+    })
+}
+
+fn check_files(config: &ExperimentConfig) -> Result<()> {
+    let tasks = ("experiment.tasks".to_owned(), task_set(config)?);
+    for (key, path) in [tasks].into_iter().chain(Slot::ALL.into_iter().flat_map(|slot| config.sources(slot))) {
         if !path.exists() {
             bail!(
                 "{}: `{key}`: {} does not exist\n\
@@ -54,4 +72,21 @@ fn is_program(program: &str) -> bool {
         return Path::new(program).is_file();
     }
     std::env::var_os("PATH").is_some_and(|dirs| std::env::split_paths(&dirs).any(|dir| dir.join(program).is_file()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_suite_without_a_task_set_of_its_own_is_told_to_name_one() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("chain.toml");
+        std::fs::write(&path, "[experiment]\nsuite = \"skill-chain\"").unwrap();
+        let config = ExperimentConfig::read(&path, None).unwrap();
+        // It is told before the program is started that would check the rest.
+        let message = check(Path::new("no-such-program"), &config).unwrap_err().to_string();
+        let expected = "chain.toml: `experiment.tasks` is missing, expected the Parquet file of the task set\nhint: ";
+        assert!(message.contains(expected), "{message}");
+    }
 }

@@ -4,8 +4,10 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use rustix::fs::{CWD, RenameFlags, renameat_with};
 
 use super::Slot;
+use super::fingerprint::Stamp;
 
 /// The journal of calls that a stage with live models keeps in its directory. It was paid for, and it fits any later attempt:
 /// what it holds is looked up by what was asked.
@@ -30,14 +32,28 @@ fn stale_dir(run_dir: &Path, slot: Slot) -> PathBuf {
     run_dir.join(format!("{slot}.stale"))
 }
 
+/// The fingerprint of what `<slot>.partial` was made from. A directory with a stamp says it itself: a run that was killed while it
+/// published may have left there what was published before.
+fn attempted(run_dir: &Path, slot: Slot) -> Option<String> {
+    match Stamp::read(&partial_dir(run_dir, slot)) {
+        Some(stamp) => stamp.origin.training_fingerprint().ok(),
+        None => fs::read_to_string(attempt_file(run_dir, slot)).ok(),
+    }
+}
+
 /// Clears what an earlier attempt left of this slot. What `optimize` left is kept when it was made from the origin with this
-/// fingerprint, because training resumes from its checkpoints. What was paid for is kept unless the run is forced.
+/// fingerprint, because training resumes from its checkpoints. What was paid for is kept unless the run is forced. What was published
+/// is put back where a run was killed in the moment that it was out of its place.
 ///
 /// # Errors
-/// When a directory cannot be removed.
+/// When a directory cannot be removed or renamed.
 pub(crate) fn clear_leftovers(run_dir: &Path, slot: Slot, resumable: Option<&str>, is_forced: bool) -> Result<()> {
-    remove(&stale_dir(run_dir, slot))?;
-    let attempted = fs::read_to_string(attempt_file(run_dir, slot)).ok();
+    let (published, stale) = (published_dir(run_dir, slot), stale_dir(run_dir, slot));
+    if stale.exists() && !published.exists() {
+        rename(&stale, &published)?;
+    }
+    remove(&stale)?;
+    let attempted = attempted(run_dir, slot);
     let is_resumable = slot == Slot::Optimize && resumable.is_some() && attempted.as_deref() == resumable;
     if is_resumable {
         return Ok(());
@@ -95,7 +111,8 @@ fn copy(from: &Path, to: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Renames `<slot>.partial` to `<slot>`, after its bytes are on the disk.
+/// Puts `<slot>.partial` in the place of `<slot>`, after its bytes are on the disk: at every moment the place holds the old directory
+/// or the new one, whole. (Where the file system cannot exchange two directories there is a moment without either.)
 ///
 /// # Errors
 /// When the disk is full or the directory cannot be renamed.
@@ -103,10 +120,15 @@ pub(crate) fn publish(run_dir: &Path, slot: Slot) -> Result<()> {
     let (partial, published, stale) =
         (partial_dir(run_dir, slot), published_dir(run_dir, slot), stale_dir(run_dir, slot));
     sync(&partial)?;
-    if published.exists() {
+    if !published.exists() {
+        rename(&partial, &published)?;
+    } else if renameat_with(CWD, &partial, CWD, &published, RenameFlags::EXCHANGE).is_ok() {
+        // Out of the attempt's place at once: half-removed, it must not be taken for an attempt to go on from.
+        rename(&partial, &stale)?;
+    } else {
         rename(&published, &stale)?;
+        rename(&partial, &published)?;
     }
-    rename(&partial, &published)?;
     sync_one(run_dir)?;
     remove(&stale)
 }
@@ -187,6 +209,60 @@ mod tests {
         let partial = begin("b");
         assert_eq!(fs::read_to_string(partial.join(JOURNAL)).unwrap(), "paid\n");
         clear_leftovers(run.path(), Slot::Simulate, None, true).unwrap();
+        assert!(!partial.exists());
+    }
+
+    /// Writes a file into a slot's directory, which is made.
+    fn fill(dir: &Path, text: &str) {
+        fs::create_dir_all(dir).unwrap();
+        fs::write(dir.join("report.html"), text).unwrap();
+    }
+
+    fn read(dir: &Path) -> String {
+        fs::read_to_string(dir.join("report.html")).unwrap()
+    }
+
+    #[test]
+    fn what_is_published_takes_the_place_of_what_was_and_leaves_nothing_beside_it() {
+        let run = tempfile::tempdir().unwrap();
+        for text in ["first", "second"] {
+            fill(&partial_dir(run.path(), Slot::Report), text);
+            publish(run.path(), Slot::Report).unwrap();
+            assert_eq!(read(&published_dir(run.path(), Slot::Report)), text);
+        }
+        assert_eq!(fs::read_dir(run.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn what_a_killed_run_had_moved_out_of_its_place_is_put_back_unless_something_else_is_there() {
+        let run = tempfile::tempdir().unwrap();
+        let (published, stale) = (published_dir(run.path(), Slot::Report), stale_dir(run.path(), Slot::Report));
+        fill(&stale, "first");
+        clear_leftovers(run.path(), Slot::Report, None, false).unwrap();
+        assert_eq!(read(&published), "first");
+        fill(&stale, "older");
+        clear_leftovers(run.path(), Slot::Report, None, false).unwrap();
+        assert_eq!((read(&published).as_str(), stale.exists()), ("first", false));
+    }
+
+    #[test]
+    fn what_was_published_from_another_origin_is_no_attempt_to_go_on_from() {
+        let run = tempfile::tempdir().unwrap();
+        fs::create_dir(run.path().join("requests")).unwrap();
+        let earlier: Stamp = serde_json::from_value(serde_json::json!({
+            "fingerprint": "", "outputs": {}, "rows": 0, "seconds": 0.0,
+            "origin": {
+                "stage": {"type": "builtin", "version": 1}, "contract_version": 1, "seed": 1, "experiment": {}, "config": {}, "inputs": {},
+            },
+        }))
+        .unwrap();
+        let own = earlier.origin.training_fingerprint().unwrap();
+        // As a run that was killed right after the exchange leaves it.
+        let partial = begin_attempt(run.path(), Slot::Optimize, "of the attempt that was published").unwrap();
+        earlier.write(&partial).unwrap();
+        clear_leftovers(run.path(), Slot::Optimize, Some(&own), false).unwrap();
+        assert!(partial.exists());
+        clear_leftovers(run.path(), Slot::Optimize, Some("of the attempt that was published"), false).unwrap();
         assert!(!partial.exists());
     }
 }

@@ -155,7 +155,7 @@ impl Pipeline<'_> {
     fn plan<'a>(&self, slot: Slot, built_in: &'a StageInfo) -> Result<Planned<'a>> {
         let stage = self.config.stage(slot);
         let inputs = built_in.inputs.iter().map(|kind| self.input(kind)).collect::<Result<Vec<_>>>()?;
-        let digest = |(key, path): (&str, PathBuf)| {
+        let digest = |(key, path): (String, PathBuf)| {
             let digest = if key == "experiment.pool" { digest::of_pool(&path)? } else { digest::of_path(&path)? };
             Ok((key.trim_start_matches("experiment.").to_owned(), digest))
         };

@@ -43,12 +43,10 @@ pub(super) fn run(study: &Study<'_>) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// A task set of this share of hard tasks, beside the runs.
+/// A task set of this share of hard tasks, beside the runs. It is made anew each time: one that lies there may be of another version of
+/// the program, and the same bytes run nothing again.
 fn make_tasks(study: &Study<'_>, hard_share: f64) -> Result<PathBuf> {
     let path = study.runs.join(format!("tasks-hard-{hard_share}.parquet"));
-    if path.is_file() {
-        return Ok(path);
-    }
     let mut command = Command::new(study.tollgate);
     command.args(["tasks", "--suite", "skill-chain", "--hard-share", &hard_share.to_string(), "--counts"]).args(COUNTS);
     workspace::run_to_end(command.arg("--out").arg(&path), "tollgate tasks")?;
@@ -67,7 +65,24 @@ fn cell_settings(mut settings: Table, lambda: f64, tasks: &Path) -> Result<Table
 
 #[cfg(test)]
 mod tests {
+    use super::super::Suite;
     use super::*;
+
+    #[test]
+    fn a_task_set_that_lies_there_is_made_anew() {
+        let runs = tempfile::tempdir().unwrap();
+        std::fs::write(runs.path().join("tasks-hard-0.2.parquet"), "of an older version").unwrap();
+        let study = Study {
+            suite: Suite::Collapse,
+            seeds: 1,
+            jobs: None,
+            variants: &[],
+            runs: runs.path().to_path_buf(),
+            out: runs.path().to_path_buf(),
+            tollgate: Path::new("false"),
+        };
+        assert_eq!(make_tasks(&study, 0.2).unwrap_err().to_string(), "`tollgate tasks` failed");
+    }
 
     #[test]
     fn a_cell_trains_and_plays_at_its_own_weight() {

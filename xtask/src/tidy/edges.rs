@@ -132,7 +132,7 @@ fn short(package: &str) -> &str {
     package.strip_prefix("tollgate-").unwrap_or(package)
 }
 
-/// Normal and build dependencies, as resolved.
+/// Normal dependencies, as resolved: what only builds or tests a package is not linked into it.
 struct Graph {
     names: BTreeMap<PackageId, String>,
     edges: BTreeMap<PackageId, Vec<PackageId>>,

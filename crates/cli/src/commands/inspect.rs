@@ -1,14 +1,16 @@
 //! `tollgate inspect`: what is in an artifact.
 
 use std::fs::File;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use arrow::record_batch::RecordBatch;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use comfy_table::{ContentArrangement, Table, presets};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use parquet::errors::ParquetError;
 use tollgate_contract::ArtifactKind;
-use tollgate_trajectory::{ArtifactReader, KIND_KEY};
+use tollgate_trajectory::{ArtifactReader, KIND_KEY, TrajectoryError};
 
 use crate::args::InspectArgs;
 use crate::failure::OrBadInput;
@@ -37,11 +39,25 @@ pub(crate) fn run(args: &InspectArgs) -> anyhow::Result<()> {
     }
     output::print(&text)?;
     output::print_table(&schema_table(kind, &builder))?;
-    let reader = builder.with_batch_size(args.rows.max(1)).build().or_bad_input()?;
-    if let Some(batch) = reader.take(args.rows.min(1)).next() {
-        output::print_table(&head_table(&batch.or_bad_input()?)?)?;
+    if args.rows > 0
+        && let Some(batch) = head(path, builder, args.rows)?
+    {
+        output::print_table(&head_table(&batch)?)?;
     }
     Ok(())
+}
+
+/// The first rows, at most `n_rows`; `None` where there are none.
+fn head(
+    path: &Path,
+    builder: ParquetRecordBatchReaderBuilder<File>,
+    n_rows: usize,
+) -> anyhow::Result<Option<RecordBatch>> {
+    let read = || Ok(builder.with_batch_size(n_rows).build()?.next().transpose()?);
+    // The decoder panics on some damaged pages, and on places of pages that cannot be.
+    let head = catch_unwind(AssertUnwindSafe(read))
+        .unwrap_or_else(|_| Err(ParquetError::General("a page cannot be decoded".to_owned())));
+    head.map_err(|source| TrajectoryError::Corrupt { path: path.to_owned(), source }).or_bad_input()
 }
 
 fn open(path: &Path) -> anyhow::Result<ParquetRecordBatchReaderBuilder<File>> {
@@ -89,4 +105,48 @@ fn shortened(text: &str) -> String {
     }
     let head: String = line.chars().take(MAX_CELL_CHARS - 1).collect();
     format!("{head}…")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use tollgate_contract::TaskRow;
+    use tollgate_routing::{Split, TaskId};
+
+    use super::*;
+
+    fn task(position: u64) -> TaskRow {
+        TaskRow {
+            id: TaskId::new(&format!("task-{position}")),
+            environment: "household".into(),
+            split: Split::Train,
+            seed: position,
+            instruction: "put a mug on the desk".into(),
+            horizon: 30,
+            kind: position.is_multiple_of(2).then(|| "put".into()),
+            group: None,
+        }
+    }
+
+    #[test]
+    fn a_damaged_file_is_an_error_and_never_a_panic() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("tasks.parquet");
+        tollgate_trajectory::write_rows(&path, (0..4).map(task)).unwrap();
+        let whole = fs::read(&path).unwrap();
+        let head_of = |bytes: &[u8]| {
+            fs::write(&path, bytes).unwrap();
+            head(&path, open(&path)?, 3)
+        };
+        assert_eq!(head_of(&whole).unwrap().map(|batch| batch.num_rows()), Some(3));
+        for position in 4..whole.len() - 8 {
+            let mut damaged = whole.clone();
+            damaged[position] ^= 0xff;
+            if let Err(error) = head_of(&damaged) {
+                let error = error.to_string();
+                assert!(error.contains("tasks.parquet: ") && error.contains("\nhint: "), "{error}");
+            }
+        }
+    }
 }

@@ -191,10 +191,26 @@ fn shortened(note: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser;
+    use clap::error::ErrorKind;
+
     use super::*;
+    use crate::args::Cli;
 
     const TABLE: &str = r#"{"a": {"litellm_provider": "p", "mode": "chat", "input_cost_per_token": 1e-6, "output_cost_per_token": 2e-6,
         "cache_read_input_token_cost": 5e-7, "cache_creation_input_token_cost": 1e-6}}"#;
+
+    #[test]
+    fn a_check_is_of_the_whole_file_and_told_as_a_table() {
+        let parse = |more: &[&str]| {
+            let arguments = ["tollgate", "prices", "--table", "t.json", "--check", "prices.toml"];
+            Cli::try_parse_from(arguments.iter().chain(more)).map(|_| ()).map_err(|error| error.kind())
+        };
+        assert_eq!(parse(&[]), Ok(()));
+        for more in [&["--json"][..], &["gpt-4*"], &["--provider", "openai"]] {
+            assert_eq!(parse(more), Err(ErrorKind::ArgumentConflict), "{more:?}");
+        }
+    }
 
     #[test]
     fn a_changed_price_is_drift() {

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use anyhow::Context;
 use candle_core::Device;
 use serde::Deserialize;
 use tollgate_bopo::{TrainConfig, Variant};
@@ -112,6 +113,11 @@ impl Default for SynthesizeConfig {
 }
 
 impl SynthesizeConfig {
+    /// Refuses values that no examples can be made with.
+    pub(crate) fn check(&self) -> anyhow::Result<()> {
+        self.synthesis().check().context("`[synthesize]`").or_bad_input()
+    }
+
     /// The same in the words of the synthesis.
     pub(crate) fn synthesis(&self) -> SynthesisConfig {
         let ClassRatio { easy, hard, intractable } = self.class_ratio;
@@ -196,8 +202,8 @@ impl OptimizeConfig {
             (variants.unwrap_or_else(|| Variant::STANDARD.to_vec()), train_seeds.unwrap_or_else(|| vec![1]));
         let train: TrainConfig = trainer.read()?;
         train.check().or_bad_input()?;
-        distinct("optimize.variants", &variants)?;
-        distinct("optimize.train_seeds", &train_seeds)?;
+        some_distinct("optimize.variants", &variants)?;
+        some_distinct("optimize.train_seeds", &train_seeds)?;
         Ok(Self { from, variants, train_seeds, device, train })
     }
 }
@@ -258,18 +264,29 @@ impl EvaluateConfig {
         at_least_one("evaluate.n_test_episodes", self.n_test_episodes as usize)?;
         at_least_one("evaluate.max_validation_tasks", self.max_validation_tasks.unwrap_or(1))?;
         at_least_one("evaluate.max_test_tasks", self.max_test_tasks.unwrap_or(1))?;
-        at_least_one("evaluate.lambdas", self.lambdas.len())?;
-        for &lambda in self.lambdas.iter().chain([&self.capped_lambda]) {
+        for &lambda in &self.lambdas {
             in_range("evaluate.lambdas", f64::from(lambda), 0.0, 1e6)?;
         }
+        in_range("evaluate.capped_lambda", f64::from(self.capped_lambda), 0.0, 1e6)?;
         for &share in &self.usd_cap_shares {
-            in_range("evaluate.usd_cap_shares", share, 0.0, 1e3)?;
+            share_in_range("evaluate.usd_cap_shares", share, 0.0, 1e3)?;
         }
         for &p_large in &self.random_p_large {
-            in_range("evaluate.random_p_large", p_large, 0.0, 1.0)?;
+            share_in_range("evaluate.random_p_large", p_large, 0.0, 1.0)?;
         }
+        self.check_distinct()?;
         self.cascade_failures.iter().try_for_each(|&n| at_least_one("evaluate.cascade_failures", n as usize))?;
         self.cascade_steps.iter().try_for_each(|&n| at_least_one("evaluate.cascade_steps", n as usize))
+    }
+
+    /// A value that is repeated would be played twice under one name.
+    fn check_distinct(&self) -> anyhow::Result<()> {
+        some_distinct("evaluate.lambdas", &self.lambdas)?;
+        distinct("evaluate.large_call_caps", &self.large_call_caps)?;
+        distinct("evaluate.usd_cap_shares", &self.usd_cap_shares)?;
+        distinct("evaluate.random_p_large", &self.random_p_large)?;
+        distinct("evaluate.cascade_failures", &self.cascade_failures)?;
+        distinct("evaluate.cascade_steps", &self.cascade_steps)
     }
 }
 
@@ -305,14 +322,19 @@ impl ReportConfig {
     /// Refuses values that no interval can be made of.
     pub(crate) fn check(&self) -> anyhow::Result<()> {
         at_least_one("report.n_resamples", self.n_resamples as usize)?;
-        in_range("report.confidence", self.confidence, 0.5, 0.999)?;
-        in_range("report.min_success_of_large", self.min_success_of_large, 0.01, 1.0)?;
+        share_in_range("report.confidence", self.confidence, 0.5, 0.999)?;
+        share_in_range("report.min_success_of_large", self.min_success_of_large, 0.01, 1.0)?;
         in_range("report.margin_standard_errors", self.margin_standard_errors, 0.0, 10.0)
     }
 }
 
-fn distinct<T: PartialEq + std::fmt::Debug>(key: &str, values: &[T]) -> anyhow::Result<()> {
+fn some_distinct<T: PartialEq + std::fmt::Debug>(key: &str, values: &[T]) -> anyhow::Result<()> {
     at_least_one(key, values.len())?;
+    distinct(key, values)
+}
+
+/// Refuses repeated values; there may be none at all.
+fn distinct<T: PartialEq + std::fmt::Debug>(key: &str, values: &[T]) -> anyhow::Result<()> {
     let repeated = values.iter().enumerate().find(|(position, value)| values[..*position].contains(value));
     match repeated {
         None => Ok(()),
@@ -325,13 +347,20 @@ fn at_least_one(key: &str, found: usize) -> anyhow::Result<()> {
 }
 
 fn in_range(key: &str, found: f64, low: f64, high: f64) -> anyhow::Result<()> {
+    let is_in_range = (low..=high).contains(&found);
+    if is_in_range { Ok(()) } else { Err(bad_input(out_of_range(key, found, low, high))) }
+}
+
+fn share_in_range(key: &str, found: f64, low: f64, high: f64) -> anyhow::Result<()> {
     if (low..=high).contains(&found) {
-        Ok(())
-    } else {
-        Err(bad_input(format!(
-            "`{key}` holds {found}, expected {low} to {high}\nhint: shares and probabilities are 0 to 1, never percent"
-        )))
+        return Ok(());
     }
+    let message = out_of_range(key, found, low, high);
+    Err(bad_input(format!("{message}\nhint: shares and probabilities are 0 to 1, never percent")))
+}
+
+fn out_of_range(key: &str, found: f64, low: f64, high: f64) -> String {
+    format!("`{key}` holds {found}, expected {low} to {high}")
 }
 
 #[cfg(test)]
@@ -348,6 +377,40 @@ mod tests {
         let config = ClassifyConfig { easy_success_rate: 60.0, ..ClassifyConfig::default() };
         let message = config.thresholds(&ExperimentConfig::default()).unwrap_err().to_string();
         assert!(message.starts_with("threshold `easy_success_rate` is 60"), "{message}");
+    }
+
+    #[track_caller]
+    fn check_refused(change: impl Fn(&mut EvaluateConfig), expected: &str) {
+        let mut config = EvaluateConfig::default();
+        change(&mut config);
+        assert_eq!(config.check().unwrap_err().to_string(), expected);
+    }
+
+    #[test]
+    fn a_weight_is_named_by_its_own_key_and_is_no_share() {
+        check_refused(|config| config.lambdas[0] = -1.0, "`evaluate.lambdas` holds -1, expected 0 to 1000000");
+        check_refused(|config| config.capped_lambda = -1.0, "`evaluate.capped_lambda` holds -1, expected 0 to 1000000");
+    }
+
+    #[test]
+    fn repeated_values_are_refused_and_empty_lists_are_not_but_for_weights() {
+        let twice = |key: &str, value: &str| format!("`evaluate.{key}` holds {value} twice, expected distinct values");
+        check_refused(|config| config.lambdas = vec![0.3, 0.0, 0.3], &twice("lambdas", "0.3"));
+        check_refused(|config| config.large_call_caps = vec![2, 2], &twice("large_call_caps", "2"));
+        check_refused(|config| config.usd_cap_shares = vec![0.5, 0.5], &twice("usd_cap_shares", "0.5"));
+        check_refused(|config| config.random_p_large = vec![0.5, 0.5], &twice("random_p_large", "0.5"));
+        check_refused(|config| config.cascade_failures = vec![1, 1], &twice("cascade_failures", "1"));
+        check_refused(|config| config.cascade_steps = vec![3, 1, 3], &twice("cascade_steps", "3"));
+        check_refused(|config| config.lambdas = Vec::new(), "`evaluate.lambdas` is 0, expected at least 1");
+        let config = EvaluateConfig {
+            large_call_caps: Vec::new(),
+            usd_cap_shares: Vec::new(),
+            random_p_large: Vec::new(),
+            cascade_failures: Vec::new(),
+            cascade_steps: Vec::new(),
+            ..EvaluateConfig::default()
+        };
+        config.check().unwrap();
     }
 
     #[test]

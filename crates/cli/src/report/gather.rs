@@ -68,7 +68,7 @@ pub(crate) fn gather(sources: &Sources<'_>) -> Result<ReportInputs> {
         })?,
     };
     let policies = summaries.iter().map(|(summary, looks)| policy(summary, *looks, large_cost(&labels)));
-    let thresholds = call.experiment.thresholds()?;
+    let thresholds = origins.thresholds()?;
     Ok(ReportInputs {
         suite: call.experiment.suite.as_str().to_owned(),
         objective: call.experiment.outcome.into(),

@@ -6,8 +6,10 @@ use anyhow::{Context, Result};
 use serde_json::Value;
 use tollgate_contract::{CONTRACT_VERSION, Manifest, ProductKind, Slot};
 use tollgate_policy::FEATURE_VERSION;
+use tollgate_taxonomy::Thresholds;
 
 use super::model::ArtifactEntry;
+use crate::config::{ClassifyConfig, StageTable};
 use crate::failure::OrBadInput;
 use crate::figures::Evaluations;
 use crate::stage_call::StageCall;
@@ -33,6 +35,18 @@ impl<'a> Origins<'a> {
             }
         }
         Ok(Self { call, manifests })
+    }
+
+    /// The thresholds that the labels were made with. What a replacement's keys mean, and those of labels without a manifest, nobody
+    /// knows: there they are the defaults.
+    pub(super) fn thresholds(&self) -> Result<Thresholds> {
+        let experiment = &self.call.experiment;
+        let settings = self.manifests.get(&Slot::Classify).and_then(|manifest| manifest.config.get("stage"));
+        let own = settings.and_then(|settings| {
+            let table = StageTable::new("the labels' manifest", Slot::Classify, settings.clone()).ok()?;
+            table.read::<ClassifyConfig>().ok()?.thresholds(experiment).ok()
+        });
+        own.map_or_else(|| experiment.thresholds(), Ok)
     }
 
     /// The settings as one config file: the experiment's, then a table per slot.
@@ -95,5 +109,55 @@ impl<'a> Origins<'a> {
             digest: input.digest.to_string(),
         });
         entries.collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use serde_json::json;
+    use tollgate_contract::{ArtifactKind, Digest, RequestInput, StageRequest};
+
+    use super::*;
+    use crate::config::ExperimentConfig;
+
+    /// A report's call with labels in `directory`, which have a manifest with these settings of `classify`.
+    fn call(directory: &Path, settings: &Value) -> StageCall {
+        let request = |slot, inputs| StageRequest {
+            contract_version: CONTRACT_VERSION,
+            slot,
+            seed: 1,
+            inputs,
+            output_dir: "out".into(),
+            config: json!({"experiment": {}, "stage": settings}),
+        };
+        Manifest::of(&request(Slot::Classify, Vec::new()), 1, Vec::new(), BTreeMap::new()).write(directory).unwrap();
+        let kind = ArtifactKind::BoundaryLabels.into();
+        let labels = RequestInput { kind, path: directory.join("labels.parquet"), digest: Digest::of_bytes(b"") };
+        StageCall {
+            request: request(Slot::Report, vec![labels]),
+            experiment: ExperimentConfig { score_threshold: Some(0.5), ..ExperimentConfig::default() },
+            table: StageTable::new("c.toml", Slot::Report, Value::Null).unwrap(),
+            publish_to: None,
+        }
+    }
+
+    #[track_caller]
+    fn check(settings: &Value, expected_easy_success_rate: f64) {
+        let directory = tempfile::tempdir().unwrap();
+        let call = call(directory.path(), settings);
+        let thresholds = Origins::of(&call).unwrap().thresholds().unwrap();
+        let found = thresholds.config().easy_success_rate;
+        assert!((found - expected_easy_success_rate).abs() < 1e-12, "{found}");
+        assert_eq!(thresholds.config().score_threshold, Some(0.5));
+    }
+
+    #[test]
+    fn test_tasks_are_classed_by_the_thresholds_of_the_labels() {
+        let default = ClassifyConfig::default().easy_success_rate;
+        assert!((default - 0.9).abs() > 0.01);
+        check(&json!({"easy_success_rate": 0.9}), 0.9);
+        check(&json!({"easy_success_rate": 0.9, "of_a_replacement": true}), default);
     }
 }

@@ -1,5 +1,6 @@
 //! The stages: one module per slot, and what surrounds each of them.
 
+mod attempt;
 mod classify;
 mod evaluate;
 mod optimize;
@@ -13,6 +14,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use tollgate_contract::{ProductKind, Slot};
 
+use self::attempt::Attempt;
 use crate::args::StageArgs;
 use crate::live;
 use crate::stage_call::StageCall;
@@ -40,25 +42,33 @@ fn fill(call: &StageCall) -> anyhow::Result<()> {
 
 fn by_hand(call: &StageCall, out: &Path) -> anyhow::Result<()> {
     let partial = &call.request.output_dir;
-    // What an earlier run left is made anew, but for checkpoints, which training resumes from, and what was paid for.
-    clear(call.request.slot, partial)?;
+    // What an earlier run left is made anew, but for what was paid for, and for checkpoints of the same origin, which training resumes
+    // from.
+    let resumable = (call.request.slot == Slot::Optimize).then(|| Attempt::of(call)).transpose()?;
+    if !resumable.as_ref().is_some_and(Attempt::is_noted) {
+        clear(partial)?;
+    }
     fs::create_dir_all(partial).with_context(|| format!("{}: cannot be created", partial.display()))?;
+    if let Some(attempt) = &resumable {
+        attempt.note()?;
+    }
     let result = fill(call).and_then(|()| validation::validate(&call.request, "the flags", partial));
     if let Err(error) = result {
-        clear(call.request.slot, partial)?;
+        if resumable.is_none() {
+            clear(partial)?;
+        }
         if live::has_journal(partial) {
             tracing::info!(directory = %partial.display(), "what was paid for is kept here; the same command goes on from it");
         }
         return Err(error);
     }
-    fs::rename(partial, out).with_context(|| format!("{}: cannot be renamed to {}", partial.display(), out.display()))
+    fs::rename(partial, out)
+        .with_context(|| format!("{}: cannot be renamed to {}", partial.display(), out.display()))?;
+    resumable.map_or(Ok(()), Attempt::forget)
 }
 
-/// Removes what an attempt left and the next one makes anew.
-fn clear(slot: Slot, partial: &Path) -> anyhow::Result<()> {
-    if slot == Slot::Optimize {
-        return Ok(());
-    }
+/// Removes what an attempt left, but for what was paid for.
+fn clear(partial: &Path) -> anyhow::Result<()> {
     if !live::has_journal(partial) {
         return remove(partial);
     }
@@ -80,5 +90,44 @@ fn remove(directory: &Path) -> anyhow::Result<()> {
             Err(error).with_context(|| format!("{}: cannot be removed", directory.display()))
         }
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tollgate_contract::ArtifactKind;
+
+    use super::*;
+    use crate::stored_policies::fixture;
+
+    #[test]
+    fn policies_that_an_attempt_of_another_origin_left_are_not_published() {
+        let directory = tempfile::tempdir().unwrap();
+        let (from, out) = (directory.path().join("from"), directory.path().join("optimize"));
+        fixture::policy("bopo", 1).save(&from).unwrap();
+        let call = fixture::taking_over(&from, &out);
+        let partial = &call.request.output_dir;
+        fs::create_dir(partial).unwrap();
+        fs::write(partial.join("left"), "by another attempt").unwrap();
+        by_hand(&call, &out).unwrap();
+        assert!(!out.join("left").exists());
+        assert!(out.join(ArtifactKind::TrainingLog.file_name()).exists());
+        let names = fs::read_dir(directory.path()).unwrap().map(|entry| entry.unwrap().file_name());
+        let mut names: Vec<_> = names.collect();
+        names.sort();
+        assert_eq!(names, ["from", "optimize"]);
+    }
+
+    #[test]
+    fn what_an_attempt_of_the_same_origin_left_is_gone_on_from() {
+        let directory = tempfile::tempdir().unwrap();
+        let (from, out) = (directory.path().join("from"), directory.path().join("optimize"));
+        let call = fixture::taking_over(&from, &out);
+        // There is nothing to take over yet.
+        by_hand(&call, &out).unwrap_err();
+        fs::write(call.request.output_dir.join("left"), "by the same attempt").unwrap();
+        fixture::policy("bopo", 1).save(&from).unwrap();
+        by_hand(&call, &out).unwrap();
+        assert!(out.join("left").exists());
     }
 }

@@ -1,7 +1,7 @@
 //! `optimize`: every variant with every training seed, side by side on all cores; or the policies of an earlier run as they are.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use rayon::prelude::*;
@@ -81,10 +81,13 @@ pub(crate) fn run(call: &StageCall) -> anyhow::Result<()> {
 fn take_over(call: &StageCall, from: &Path) -> anyhow::Result<()> {
     let arena = open_arena(&call.experiment)?;
     let checkpoint = call.request.output(ProductKind::Checkpoint);
-    for policy in stored_policies(from, Some(arena.pool()))? {
+    let policies = stored_policies(from, Some(arena.pool()))?;
+    for policy in &policies {
         policy.save(&checkpoint)?;
         tracing::info!(variant = policy.spec.policy_id, train_seed = policy.spec.train_seed, "taken over");
     }
+    let taken: BTreeSet<PathBuf> = policies.iter().map(|policy| policy.place_in(&checkpoint)).collect();
+    retain_policies(&checkpoint, |policy| taken.contains(policy))?;
     let no_rows: [TrainingLogRow; 0] = [];
     artifact::write_rows(&call.request.output(ArtifactKind::TrainingLog), no_rows)?;
     Ok(())
@@ -171,5 +174,27 @@ fn metrics(iteration: &IterationMetrics) -> TrainingMetrics {
         explained_variance: Some(iteration.explained_variance),
         learning_rate: Some(iteration.learning_rate),
         lambda_mean: Some(iteration.lambda_mean),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stored_policies::fixture;
+
+    #[test]
+    fn what_is_not_taken_over_this_time_goes() {
+        let directory = tempfile::tempdir().unwrap();
+        let [from, out] = ["from", "optimize"].map(|name| directory.path().join(name));
+        let call = fixture::taking_over(&from, &out);
+        let checkpoint = call.request.output(ProductKind::Checkpoint);
+        for (policy_id, train_seed) in [("bopo", 2), ("ppo", 1)] {
+            fixture::policy(policy_id, train_seed).save(&checkpoint).unwrap();
+        }
+        fixture::policy("bopo", 1).save(&from).unwrap();
+        run(&call).unwrap();
+        let left = stored_policies(&checkpoint, None).unwrap();
+        let left: Vec<_> = left.iter().map(|policy| (&*policy.spec.policy_id, policy.spec.train_seed)).collect();
+        assert_eq!(left, [("bopo", 1)]);
     }
 }

@@ -1,6 +1,7 @@
 //! `simulate`: the boundary probes and the mixed sweep on the train tasks.
 //!
-//! Tasks are played in groups: probes first, then what the probes call for. A group's episodes are written before the next
+//! Tasks are played in groups: probes first, then what the probes call for. Which tasks get extra probes follows the default thresholds of
+//! the taxonomy, whatever `[classify]` says: labels are made later, and more than once. A group's episodes are written before the next
 //! one is played, so that memory stays bounded.
 
 use std::sync::Arc;
@@ -121,7 +122,7 @@ impl Simulation<'_> {
         Ok(played)
     }
 
-    /// Tasks whose class the probes cannot settle.
+    /// Tasks whose class the probes cannot settle. It is read by the default thresholds: `[classify]` is another stage's.
     fn contested<'t>(&self, tasks: &[&'t Task], episodes: &[Episode]) -> anyhow::Result<Vec<&'t Task>> {
         let mut contested = Vec::new();
         for &task in tasks {

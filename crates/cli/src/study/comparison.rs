@@ -50,6 +50,7 @@ pub(super) enum Figure {
 /// All policies on one split: a table per training run. Policies that were not trained are the same in every run.
 pub(crate) struct Comparison {
     runs: Vec<Run>,
+    train_seeds: Vec<u64>,
     resamples: RunResamples,
     families: Vec<Arc<str>>,
 }
@@ -100,8 +101,9 @@ impl Comparison {
         n_resamples: u32,
         confidence: f64,
     ) -> anyhow::Result<Self> {
-        let seeds = evaluations.train_seeds();
-        let seeds: Vec<Option<u64>> = if seeds.is_empty() { vec![None] } else { seeds.into_iter().map(Some).collect() };
+        let train_seeds = evaluations.train_seeds();
+        let seeds: Vec<Option<u64>> =
+            if train_seeds.is_empty() { vec![None] } else { train_seeds.iter().copied().map(Some).collect() };
         let run = |&seed: &Option<u64>| {
             let test = evaluations.table_of_run(split, seed)?;
             Ok(Run { test, validation: evaluations.table_of_run(Split::Validation, seed)? })
@@ -111,7 +113,7 @@ impl Comparison {
         let resamples =
             RunResamples::draw(n_tasks, runs.len(), n_resamples as usize, confidence, STUDY_SEED).or_bad_input()?;
         let families = runs[0].test.families();
-        Ok(Self { runs, resamples, families })
+        Ok(Self { runs, train_seeds, resamples, families })
     }
 
     /// Tasks of the split.
@@ -122,6 +124,19 @@ impl Comparison {
     /// Training runs.
     pub(crate) fn n_runs(&self) -> usize {
         self.runs.len()
+    }
+
+    /// Why the figures of `other` cannot be paired with these: it is of other training seeds or other tasks. `None` where they can.
+    pub(super) fn unpaired(&self, other: &Self) -> Option<String> {
+        if self.train_seeds != other.train_seeds {
+            return Some(format!("training seeds {:?}, expected {:?}", other.train_seeds, self.train_seeds));
+        }
+        let (ours, theirs) = (self.runs[0].test.tasks(), other.runs[0].test.tasks());
+        if let Some(missing) = ours.iter().find(|task| theirs.binary_search(task).is_err()) {
+            return Some(format!("no episode of task `{missing}`, expected the same {} tasks", ours.len()));
+        }
+        let added = theirs.iter().find(|task| ours.binary_search(task).is_err())?;
+        Some(format!("episodes of task `{added}`, expected the same {} tasks", ours.len()))
     }
 
     /// Everyone who plays.
@@ -288,7 +303,13 @@ impl Figure {
         let groups = run.validation.family(family);
         let boundaries = run.test.boundaries()?;
         match self {
-            Self::Area => Ok(Some(resamples.area(&run.test.family(family), &boundaries)?)),
+            Self::Area => {
+                let groups = run.test.family(family);
+                if groups.is_empty() {
+                    return Ok(None);
+                }
+                resamples.area(&groups, &boundaries).map(Some)
+            }
             Self::Objective(lambda) | Self::ObjectiveTuned(lambda) => {
                 let is_bound = matches!(self, Self::Objective(_)) && looks_at_lambda(&groups);
                 let candidates = groups.into_iter().filter(|group| {
@@ -360,4 +381,41 @@ fn objective(group: &OutcomeGroup, boundaries: &Boundaries<'_>, lambda: f32) -> 
     let small = cost(boundaries.small());
     let share = (cost(group) - small) / (cost(boundaries.large()) - small);
     group.mean(Metric::Value) - f64::from(lambda) * share
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture::{self, Played};
+    use super::*;
+
+    #[test]
+    fn a_family_that_does_not_play_has_no_frontier() {
+        let comparison = fixture::comparison(&Played { tasks: &["a", "b"], train_seeds: &[1, 2] });
+        let area = |family| comparison.per_run(Figure::Area, family).unwrap();
+        assert_eq!(area("bopo").map(|runs| runs.len()), Some(2));
+        assert_eq!(area("oracle"), None);
+    }
+
+    #[track_caller]
+    fn check_unpaired(other: &Played<'_>, expected: Option<&str>) {
+        let ours = fixture::comparison(&Played { tasks: &["a", "b"], train_seeds: &[1, 2] });
+        assert_eq!(ours.unpaired(&fixture::comparison(other)).as_deref(), expected);
+    }
+
+    #[test]
+    fn as_many_runs_of_as_many_tasks_are_not_paired_unless_they_are_the_same() {
+        check_unpaired(&Played { tasks: &["b", "a"], train_seeds: &[2, 1] }, None);
+        check_unpaired(
+            &Played { tasks: &["a", "b"], train_seeds: &[1, 3] },
+            Some("training seeds [1, 3], expected [1, 2]"),
+        );
+        check_unpaired(
+            &Played { tasks: &["a", "c"], train_seeds: &[1, 2] },
+            Some("no episode of task `b`, expected the same 2 tasks"),
+        );
+        check_unpaired(
+            &Played { tasks: &["a", "b", "c"], train_seeds: &[1, 2] },
+            Some("episodes of task `c`, expected the same 2 tasks"),
+        );
+    }
 }

@@ -9,6 +9,9 @@ mod recovered;
 mod robustness;
 mod specialists;
 
+#[cfg(test)]
+mod fixture;
+
 use std::fs;
 use std::path::Path;
 

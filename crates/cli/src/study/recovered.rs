@@ -35,7 +35,6 @@ impl Comparison {
     }
 
     fn recovered_of(&self, heading: String, figure: Figure) -> Result<Option<Recovered>, InferenceError> {
-        let has_oracle = self.families().iter().any(|family| &**family == ORACLE);
         let (Some(main), Some(oracle)) = (self.per_run(figure, MAIN)?, self.per_run(figure, ORACLE)?) else {
             return Ok(None);
         };
@@ -47,7 +46,7 @@ impl Comparison {
                 best = Some((family.clone(), estimate, own));
             }
         }
-        let Some((rival, of_rival, rivals)) = best.filter(|_| has_oracle) else { return Ok(None) };
+        let Some((rival, of_rival, rivals)) = best else { return Ok(None) };
         let gaps = |others: &[RunFigure]| -> Vec<RunFigure> { less(others, &rivals) };
         let ratio = |(won, gap): (&RunFigure, &RunFigure)| won.with(gap, |won, gap| won / gap);
         let shares: Vec<RunFigure> = gaps(&main).iter().zip(&gaps(&oracle)).map(ratio).collect();

@@ -51,10 +51,9 @@ impl WorldFigures {
             .into_iter()
             .map(|evaluations| Comparison::new(evaluations, Split::Test, N_RESAMPLES, CONFIDENCE))
             .collect::<anyhow::Result<Vec<_>>>()?;
-        let sizes: Vec<_> = comparisons.iter().map(|comparison| (comparison.n_tasks(), comparison.n_runs())).collect();
-        if sizes.iter().any(|size| *size != sizes[0]) {
+        if let Some(difference) = comparisons[1..].iter().find_map(|other| comparisons[0].unpaired(other)) {
             return Err(bad_input(format!(
-                "{label}: the runs have (tasks, training runs) {sizes:?}, expected the same of each\nhint: they have to be of the same world and of the same training seeds"
+                "{label}: one of the runs has {difference} as in the first\nhint: they have to be of the same world and of the same training seeds"
             )));
         }
         Self::compare(label, &comparisons).or_bad_input()
@@ -175,5 +174,19 @@ fn rows<'a>(page: &mut String, rows: impl Iterator<Item = (&'a WorldFigures, &'a
             difference(row.recalibrated_less_kept),
             difference(row.retrained_less_recalibrated)
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture::{Played, evaluations};
+    use super::*;
+
+    #[test]
+    fn runs_of_other_training_seeds_are_refused() {
+        let [one, other] = [[1, 2], [1, 3]].map(|seeds| evaluations(&Played { tasks: &["a"], train_seeds: &seeds }));
+        let error = WorldFigures::new("large x2", [&one, &one, &other]).err().unwrap().to_string();
+        let expected = "large x2: one of the runs has training seeds [1, 3], expected [1, 2] as in the first\nhint: ";
+        assert!(error.starts_with(expected), "{error}");
     }
 }

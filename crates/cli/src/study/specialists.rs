@@ -65,15 +65,13 @@ impl SuiteFigures {
     ) -> anyhow::Result<Self> {
         let compare = |evaluations| Comparison::new(evaluations, Split::Test, N_RESAMPLES, CONFIDENCE);
         let conditioned = compare(conditioned)?;
-        let size = (conditioned.n_tasks(), conditioned.n_runs());
         let mut rows = Vec::new();
         let mut leads: Vec<Vec<RunFigure>> = Vec::new();
         for (point, evaluations) in specialists {
             let specialist = compare(evaluations)?;
-            let found = (specialist.n_tasks(), specialist.n_runs());
-            if found != size {
+            if let Some(difference) = conditioned.unpaired(&specialist) {
                 return Err(bad_input(format!(
-                    "{suite}, {}: (tasks, training runs) {found:?}, expected {size:?} as of the policy for all points\nhint: the runs have to be of the same tasks and of the same training seeds",
+                    "{suite}, {}: {difference} as of the policy for all points\nhint: the runs have to be of the same tasks and of the same training seeds",
                     point.heading()
                 )));
             }
@@ -90,7 +88,8 @@ impl SuiteFigures {
             leads.push(lead);
         }
         let mean_lead = conditioned.estimate(&mean(leads)).or_bad_input()?;
-        Ok(Self { suite: suite.to_owned(), n_tasks: size.0, n_runs: size.1, rows, mean_lead })
+        let (n_tasks, n_runs) = (conditioned.n_tasks(), conditioned.n_runs());
+        Ok(Self { suite: suite.to_owned(), n_tasks, n_runs, rows, mean_lead })
     }
 }
 
@@ -134,4 +133,20 @@ pub(crate) fn specialists_page(command: &str, hardware: &str, suites: &[SuiteFig
         let _infallible = writeln!(page, "| mean | | | {} |", difference(suite.mean_lead));
     }
     page
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture::{Played, evaluations};
+    use super::*;
+
+    #[test]
+    fn a_policy_that_played_other_tasks_is_refused() {
+        let [all, other] =
+            [["a", "b"], ["a", "c"]].map(|tasks| evaluations(&Played { tasks: &tasks, train_seeds: &[1] }));
+        let specialists = [(Point::LargeCalls(5), other)];
+        let error = SuiteFigures::new("household", &all, &specialists).err().unwrap().to_string();
+        let expected = "no episode of task `b`, expected the same 2 tasks as of the policy for all points\nhint: ";
+        assert!(error.starts_with("household, 5 calls: ") && error.contains(expected), "{error}");
+    }
 }

@@ -76,7 +76,8 @@ impl EpisodeTable {
     }
 
     pub(super) fn totals(&self) -> BTreeMap<&'static str, u64> {
-        let sum = |of: fn(&EpisodeRow) -> u64| self.episodes.values().map(of).sum();
+        // Money may be any number of 63 bits, so that foreign rows can add up to more than a `u64` holds.
+        let sum = |of: fn(&EpisodeRow) -> u64| self.episodes.values().map(of).fold(0, u64::saturating_add);
         BTreeMap::from([
             ("n_episodes", self.episodes.len() as u64),
             ("n_successes", sum(|row| u64::from(row.is_success))),
@@ -134,7 +135,7 @@ impl StepTable {
             );
         }
         sums.n_steps = step_idx.saturating_add(1);
-        sums.cost += step.cost;
+        sums.cost = NanoUsd::new(sums.cost.get().saturating_add(step.cost.get()));
         if let Some((action, _)) = step.model {
             sums.calls[action.get()] += 1;
         }

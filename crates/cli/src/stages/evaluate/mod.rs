@@ -27,6 +27,9 @@ use crate::stage_call::StageCall;
 /// Keeps the stage's chance events apart from those of other stages.
 const EVALUATE_STREAM: u64 = 0x4556_414C;
 
+/// Episodes beyond their cap that the error names: nothing else is left of them.
+const MAX_NAMED_VIOLATIONS: usize = 5;
+
 /// All episodes of one split.
 struct PlayedSplit {
     split: Split,
@@ -198,14 +201,67 @@ fn check_violations(cells: &[Cell], played: &[PlayedSplit]) -> anyhow::Result<()
     let all = || played.iter().flat_map(|split| &split.episodes);
     let violations: Vec<&EvaluatedEpisode> = all().filter(|episode| episode.outcome.is_violation).collect();
     tracing::info!(violations = violations.len(), episodes = all().count(), "caps checked");
-    match violations.first() {
-        None => Ok(()),
-        Some(first) => Err(anyhow::anyhow!(
-            "{} of {} episodes passed their cap, expected none; the first is `{}` of cell `{}`\nhint: this is a bug of the executor or of the budget's enforcement; `evaluations.is_violation` marks the episodes",
-            violations.len(),
-            all().count(),
-            first.id,
-            cells[first.cell_idx]
-        )),
+    if violations.is_empty() {
+        return Ok(());
+    }
+    let named = violations.iter().take(MAX_NAMED_VIOLATIONS);
+    let named: Vec<String> =
+        named.map(|episode| format!("`{}` of cell `{}`", episode.id, cells[episode.cell_idx])).collect();
+    let others = match violations.len() - named.len() {
+        0 => String::new(),
+        n => format!(" and {n} more"),
+    };
+    Err(anyhow::anyhow!(
+        "{} of {} episodes passed their cap, expected none: {}{others}\nhint: this is a bug of the executor or of the budget's enforcement",
+        violations.len(),
+        all().count(),
+        named.join(", "),
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use tollgate_inference::EpisodeOutcome;
+    use tollgate_routing::{Budget, Ending, EpisodeId};
+
+    use super::*;
+
+    fn episode(id: &str, is_violation: bool) -> EvaluatedEpisode {
+        let outcome = EpisodeOutcome {
+            is_success: false,
+            score: 0.0,
+            cost: NanoUsd::new(1),
+            n_large_calls: 3,
+            n_steps: 3,
+            is_given_up: false,
+            is_violation,
+        };
+        let (id, ending) = (EpisodeId::new(id), Ending::Horizon);
+        EvaluatedEpisode { cell_idx: 0, task_idx: 0, seed_idx: 0, id, seed: 0, ending, outcome, trajectory: None }
+    }
+
+    #[track_caller]
+    fn check(beyond_their_cap: &[&str], expected: &str) {
+        let cell = Cell {
+            policy_id: "p".into(),
+            family: "p".into(),
+            lambda: 0.0,
+            budget: Budget::LargeCalls(2),
+            train_seed: None,
+        };
+        let mut episodes = vec![episode("good", false)];
+        episodes.extend(beyond_their_cap.iter().map(|id| episode(id, true)));
+        let played = [PlayedSplit { split: Split::Test, tasks: Vec::new(), episodes }];
+        let message = check_violations(&[cell], &played).unwrap_err().to_string();
+        assert_eq!(message.split("\nhint: ").next(), Some(expected));
+    }
+
+    #[test]
+    fn episodes_beyond_their_cap_are_named_up_to_five() {
+        let cell = "of cell `p/lambda=0/calls=2`";
+        check(&["a"], &format!("1 of 2 episodes passed their cap, expected none: `a` {cell}"));
+        let five = ["a", "b", "c", "d", "e"].map(|id| format!("`{id}` {cell}")).join(", ");
+        let all = ["a", "b", "c", "d", "e", "f", "g"];
+        check(&all, &format!("7 of 8 episodes passed their cap, expected none: {five} and 2 more"));
     }
 }

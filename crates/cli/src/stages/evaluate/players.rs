@@ -103,7 +103,6 @@ pub(crate) fn baselines<'a>(config: &EvaluateConfig, suite: Suite, n_models: usi
                 // In skill-chain a model has two things to say, and sees the same subgoal until it is solved.
                 repeated_command_fails: suite != Suite::SkillChain,
                 repeated_observation_fails: suite != Suite::SkillChain,
-                ..CascadeConfig::default()
             });
             let cascade = cascade.or_bad_input()?;
             let policy_id = format!("cascade-{failures_to_escalate}-{escalated_steps}");
