@@ -52,7 +52,7 @@ impl Default for QLearningConfig {
             learning_rate: 1e-3,
             weight_decay: 1e-4,
             target_every: 20,
-            conservatism: 0.1,
+            conservatism: 0.01,
             looks_ahead: true,
         }
     }
