@@ -16,6 +16,10 @@ use crate::skips::{Place, Reason, Refusal, Skips};
 const MAX_OPEN_EPISODES: usize = 4096;
 const MAX_OPEN_BYTES: usize = 1 << 27;
 
+/// Episodes that went on after they had been taken as they were to make room: by a digest of their names, the first row that
+/// shows it.
+pub(crate) type CutEpisodes = HashMap<u64, Place>;
+
 /// The models of the log, by name, in the order in which they come up.
 pub(crate) struct LogModels {
     models: Vec<KnownModel>,
@@ -75,13 +79,19 @@ pub(crate) struct Assembly<'a, S> {
     n_open_bytes: usize,
     /// The episodes that are done, by a digest of their names.
     closed: HashSet<u64>,
+    /// Of those, the ones that were taken to make room, although nothing says that no more steps come.
+    taken_early: HashSet<u64>,
+    cut: CutEpisodes,
+    /// What an earlier pass through the same logs found to be cut.
+    known_cut: CutEpisodes,
     last: Option<usize>,
     name: String,
     n_rows: u64,
 }
 
 impl<'a, S: EpisodeSink> Assembly<'a, S> {
-    pub(crate) fn new(plan: &'a ImportPlan, sink: S, skips: Skips) -> Self {
+    /// `known_cut` are the episodes that an earlier pass through the same logs has cut: now they are left out.
+    pub(crate) fn new(plan: &'a ImportPlan, sink: S, skips: Skips, known_cut: CutEpisodes) -> Self {
         Self {
             plan,
             sink,
@@ -92,6 +102,9 @@ impl<'a, S: EpisodeSink> Assembly<'a, S> {
             free: Vec::new(),
             n_open_bytes: 0,
             closed: HashSet::new(),
+            taken_early: HashSet::new(),
+            cut: CutEpisodes::new(),
+            known_cut,
             last: None,
             name: String::new(),
             n_rows: 0,
@@ -180,20 +193,42 @@ impl<'a, S: EpisodeSink> Assembly<'a, S> {
             return Ok(Some(slot));
         }
         if self.closed.contains(&digest(&self.name)) {
-            let detail = format!("episode `{}` is complete already", self.name);
-            self.skips.add(place, &Refusal::new(Reason::LateStep, detail))?;
+            self.skip_late_step(place)?;
             return Ok(None);
         }
         self.make_room()?;
+        Ok(Some(self.open_slot(row)))
+    }
+
+    /// Opens an episode of the name that was looked for last.
+    fn open_slot(&mut self, row: u64) -> usize {
         let slot = self.free.pop().unwrap_or_else(|| {
             self.slots.push(OpenEpisode::default());
             self.slots.len() - 1
         });
-        self.slots[slot].begin(&self.name, row);
-        self.n_open_bytes += self.slots[slot].n_bytes();
+        let episode = &mut self.slots[slot];
+        episode.begin(&self.name, row);
+        episode.broken = self.known_cut.get(&digest(&self.name)).map(|&place| (place, Reason::LateStep));
+        self.n_open_bytes += episode.n_bytes();
         self.open.insert(self.name.as_str().into(), slot);
         self.last = Some(slot);
-        Ok(Some(slot))
+        slot
+    }
+
+    /// Leaves out a row of an episode that is closed. Where that was taken as it was, it was not whole.
+    fn skip_late_step(&mut self, place: Place) -> Result<(), ImportError> {
+        let key = digest(&self.name);
+        let is_taken_early = self.taken_early.contains(&key);
+        if is_taken_early {
+            self.cut.entry(key).or_insert(place);
+        }
+        let what = if is_taken_early || self.known_cut.contains_key(&key) {
+            "had to be closed to make room"
+        } else {
+            "is complete already"
+        };
+        let detail = format!("episode `{}` {what}", self.name);
+        self.skips.add(place, &Refusal::new(Reason::LateStep, detail))
     }
 
     /// Closes the half of the open episodes that was added to least recently, when they are too many or too large.
@@ -204,14 +239,22 @@ impl<'a, S: EpisodeSink> Assembly<'a, S> {
         let mut slots: Vec<usize> = self.open.values().copied().collect();
         slots.sort_unstable_by_key(|&slot| (self.slots[slot].last_row, self.slots[slot].first_row));
         slots.truncate(slots.len().div_ceil(2));
-        slots.into_iter().try_for_each(|slot| self.close(slot))
+        for slot in slots {
+            let is_taken = self.close(slot)?;
+            let episode = &self.slots[slot];
+            if is_taken && episode.n_steps.is_none() {
+                self.taken_early.insert(digest(episode.text(&episode.id)));
+            }
+        }
+        Ok(())
     }
 
     fn close_if_done(&mut self, slot: usize) -> Result<(), ImportError> {
-        if self.slots[slot].is_complete() { self.close(slot) } else { Ok(()) }
+        if self.slots[slot].is_complete() { self.close(slot).map(drop) } else { Ok(()) }
     }
 
-    fn close(&mut self, slot: usize) -> Result<(), ImportError> {
+    /// Closes an episode, and returns whether it was taken.
+    fn close(&mut self, slot: usize) -> Result<bool, ImportError> {
         let mut episode = std::mem::take(&mut self.slots[slot]);
         self.n_open_bytes -= episode.n_bytes();
         let id = episode.text(&episode.id);
@@ -231,6 +274,7 @@ impl<'a, S: EpisodeSink> Assembly<'a, S> {
                 Err(refusal) => Err(refusal),
             },
         };
+        let is_taken = refused.is_ok();
         if let Err(refusal) = refused {
             episode.steps.sort_by_key(|step| step.place);
             for step in &episode.steps {
@@ -239,16 +283,16 @@ impl<'a, S: EpisodeSink> Assembly<'a, S> {
         }
         self.slots[slot] = episode;
         self.free.push(slot);
-        Ok(())
+        Ok(is_taken)
     }
 
     /// Closes what is still open, in the order in which it came up.
     pub(crate) fn finish(mut self) -> Result<Assembled<S>, ImportError> {
         let mut slots: Vec<usize> = self.open.values().copied().collect();
         slots.sort_unstable_by_key(|&slot| self.slots[slot].first_row);
-        slots.into_iter().try_for_each(|slot| self.close(slot))?;
-        let Self { sink, skips, models, n_rows, .. } = self;
-        Ok(Assembled { sink, skips, models, n_rows })
+        slots.into_iter().try_for_each(|slot| self.close(slot).map(drop))?;
+        let Self { sink, skips, models, n_rows, cut, .. } = self;
+        Ok(Assembled { sink, skips, models, n_rows, cut })
     }
 }
 
@@ -258,6 +302,8 @@ pub(crate) struct Assembled<S> {
     pub(crate) skips: Skips,
     pub(crate) models: LogModels,
     pub(crate) n_rows: u64,
+    /// Episodes that the sink has and should not.
+    pub(crate) cut: CutEpisodes,
 }
 
 /// The log's own name of an episode, or else `<task>@<model>#<trial>`.

@@ -95,7 +95,10 @@ impl<R: Read> Document<R> {
         loop {
             self.skip_space()?;
             match self.state {
-                State::End => return Ok(None),
+                State::End => match self.peek()? {
+                    None => return Ok(None),
+                    Some(_) => return Err(DocumentError::Syntax("something follows the object")),
+                },
                 State::Start => match self.peek()? {
                     None => return Ok(None),
                     Some(b'{') => {
@@ -290,5 +293,6 @@ mod tests {
         assert_eq!(pieces("{\"runs\": [1", 30), Err("the text ends early".to_owned()));
         assert_eq!(pieces("{\"runs\" [1]}", 30), Err("expected `:`".to_owned()));
         assert_eq!(pieces("{\"runs\": [1 2]}", 30).unwrap_err(), "expected `,` or the end of an object or array");
+        assert_eq!(pieces("{\"runs\": [1]}\n{\"runs\": [2]}", 30), Err("something follows the object".to_owned()));
     }
 }

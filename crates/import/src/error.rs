@@ -40,6 +40,16 @@ pub enum ImportError {
         /// The first of them.
         first: Option<SkippedRow>,
     },
+    /// Episodes whose steps lie too far apart, in a log that cannot be read once more to leave them out.
+    #[error(
+        "{place}: a step of an episode that had to be closed to make room; of {n_episodes} such episodes only parts were read\nhint: give the log as a file, which can be read once more, or name `n_steps` in each row"
+    )]
+    CutEpisodes {
+        /// The first step that came too late: log and line.
+        place: String,
+        /// How many episodes.
+        n_episodes: usize,
+    },
     /// Models that no pool can be made of.
     #[error("{detail}\nhint: {hint}")]
     Pool {
@@ -88,6 +98,7 @@ impl ImportError {
             Self::Open { .. }
                 | Self::Refused { .. }
                 | Self::NoEpisodes { .. }
+                | Self::CutEpisodes { .. }
                 | Self::Pool { .. }
                 | Self::Exists { .. }
         )

@@ -34,6 +34,8 @@ pub(crate) struct OpenEpisode {
     pub(crate) id: Range<usize>,
     pub(crate) task_id: Range<usize>,
     pub(crate) steps: Vec<OpenStep>,
+    /// The greatest of the steps' orders.
+    latest: Option<Order>,
     pub(crate) task_text: Option<Range<usize>>,
     pub(crate) group: Option<Range<usize>>,
     pub(crate) kind: Option<Range<usize>>,
@@ -81,9 +83,10 @@ impl OpenEpisode {
     /// Adds a step, unless it is there already.
     ///
     /// # Errors
-    /// Bad tokens, or a step that differs from the one of its index.
+    /// Bad tokens, a step of another task, or one that differs from the one of its index.
     pub(crate) fn add(&mut self, step: &LoggedStep<'_>, model: usize, place: Place) -> Result<(), Refusal> {
         let usage = usage(step.tokens)?;
+        self.note_task(step.task_id)?;
         let n_words = self.words.len();
         let new = OpenStep {
             order: step.order,
@@ -112,17 +115,38 @@ impl OpenEpisode {
                 )
             });
         }
+        self.latest = self.latest.max(Some(new.order));
         self.steps.push(new);
         self.note_facts(step);
         Ok(())
+    }
+
+    /// Notes which task a step is of. One that is named as the episode is stands for none: formats name it so where the log does not.
+    fn note_task(&mut self, task_id: Text<'_>) -> Result<(), Refusal> {
+        let n_words = self.words.len();
+        let named = self.keep(task_id);
+        let is_none = |task: &Range<usize>| task.is_empty() || self.text(task) == self.text(&self.id);
+        if is_none(&self.task_id) && !is_none(&named) || self.task_id.is_empty() {
+            self.task_id = named;
+            return Ok(());
+        }
+        let (known, found) = (self.text(&self.task_id), self.text(&named));
+        let refused = if is_none(&named) || known == found {
+            Ok(())
+        } else {
+            let detail = format!("a step of task `{found}`, but the episode's steps before it are of `{known}`");
+            Err(Refusal::new(Reason::ConflictingStep, detail))
+        };
+        self.words.truncate(n_words);
+        refused
     }
 
     /// The step of the same index or name.
     fn earlier(&self, new: &OpenStep) -> Option<&OpenStep> {
         if let Order::Index(index) = new.order {
             // Steps in order are the rule: then there is none.
-            return match self.steps.last().map(|last| last.order) {
-                Some(last) if last >= new.order => self.steps.iter().find(|step| step.order == Order::Index(index)),
+            return match self.latest {
+                Some(latest) if latest >= new.order => self.steps.iter().find(|step| step.order == Order::Index(index)),
                 _ => None,
             };
         }
@@ -138,8 +162,7 @@ impl OpenEpisode {
 
     fn note_facts(&mut self, step: &LoggedStep<'_>) {
         let facts = &step.facts;
-        if self.task_id.is_empty() {
-            self.task_id = self.keep(step.task_id);
+        if self.steps.len() == 1 {
             self.trial = step.trial.map(|text| self.keep(text));
             self.dataset = facts.dataset.map(|text| self.keep(text));
         }

@@ -57,6 +57,21 @@ pub(crate) fn ending(episode: &OpenEpisode, horizon: Option<u32>, is_success: bo
     if is_truncated { Ending::Horizon } else { Ending::Terminated }
 }
 
+/// What the steps of an episode cost together.
+///
+/// # Errors
+/// [`Reason::BadCost`]: more than the tables can hold.
+pub(crate) fn total_cost(episode: &OpenEpisode, costs: &[StepCost]) -> Result<NanoUsd, Refusal> {
+    let total = costs.iter().try_fold(0_u64, |total, cost| total.checked_add(cost.nano_usd.get()));
+    total.filter(|&total| i64::try_from(total).is_ok()).map(NanoUsd::new).ok_or_else(|| {
+        let detail = format!(
+            "episode `{}` costs more than $9.2 billion, the most that a table holds",
+            episode.text(&episode.id)
+        );
+        Refusal::new(Reason::BadCost, detail)
+    })
+}
+
 /// What a step cost.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct StepCost {

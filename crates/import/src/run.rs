@@ -7,7 +7,7 @@ use tollgate_routing::ModelPool;
 use tollgate_trajectory::PartialDirectory;
 
 use crate::ImportError;
-use crate::assembly::{Assembled, Assembly, EpisodeSink, LogModels};
+use crate::assembly::{Assembled, Assembly, CutEpisodes, EpisodeSink, LogModels};
 use crate::document::{Document, Piece};
 use crate::formats::{self, RowReader, tau2};
 use crate::lines::{Line, Lines};
@@ -22,7 +22,8 @@ use crate::tables::Tables;
 const SKIPPED_FILE: &str = "skipped.jsonl";
 
 /// Reads logs into tables at `options.out`, which appear all at once when they are complete. Without a pool in the plan the
-/// logs are read twice: the models have to be known before the first step is written.
+/// logs are read twice: the models have to be known before the first step is written. They are read once more where an episode's
+/// steps lie so far apart that it was taken for whole before it was.
 ///
 /// # Errors
 /// An [`ImportError`]; nothing is left at `options.out` then.
@@ -58,11 +59,8 @@ fn fill(
     options: &ImportOptions,
     mut assumptions: Vec<String>,
 ) -> Result<ImportReport, ImportError> {
-    let names = sources.iter().map(LogSource::name).collect();
-    let skips = Skips::create(&directory.join(SKIPPED_FILE), names, options.is_strict)?;
-    let mut assembly = Assembly::new(plan, Tables::create(directory, plan)?, skips);
-    let n_bytes = read_all(sources, plan, options, &mut assembly)?;
-    let Assembled { sink: tables, skips, models, n_rows } = assembly.finish()?;
+    let (assembled, n_bytes) = read_into_tables(directory, sources, plan, options)?;
+    let Assembled { sink: tables, skips, models, n_rows, .. } = assembled;
     let n_episodes = tables.n_episodes();
     let (skipped, first_skipped) = skips.finish()?;
     if n_episodes == 0 {
@@ -87,6 +85,40 @@ fn fill(
     })
 }
 
+/// Reads the logs into tables. That an episode's steps lie too far apart shows when it is in the tables already; then the logs
+/// are read once more, and it is left out.
+fn read_into_tables<'a>(
+    directory: &Path,
+    sources: &[LogSource],
+    plan: &'a ImportPlan,
+    options: &ImportOptions,
+) -> Result<(Assembled<Tables<'a>>, u64), ImportError> {
+    let mut known_cut = CutEpisodes::new();
+    loop {
+        let names = sources.iter().map(LogSource::name).collect();
+        let skips = Skips::create(&directory.join(SKIPPED_FILE), names, options.is_strict)?;
+        let mut assembly = Assembly::new(plan, Tables::create(directory, plan)?, skips, known_cut.clone());
+        let n_bytes = read_all(sources, plan, options, &mut assembly)?;
+        let assembled = assembly.finish()?;
+        if assembled.cut.is_empty() {
+            return Ok((assembled, n_bytes));
+        }
+        refuse_stdin(sources, &assembled.cut)?;
+        known_cut.extend(assembled.cut);
+    }
+}
+
+/// Standard input cannot be read once more.
+fn refuse_stdin(sources: &[LogSource], cut: &CutEpisodes) -> Result<(), ImportError> {
+    match cut.values().min() {
+        Some(first) if sources.contains(&LogSource::Stdin) => {
+            let place = format!("{}:{}", sources[first.source as usize].name(), first.line);
+            Err(ImportError::CutEpisodes { place, n_episodes: cut.len() })
+        }
+        _ => Ok(()),
+    }
+}
+
 /// The models of the log as a pool, where they make one.
 fn surveyed_pool(
     sources: &[LogSource],
@@ -101,7 +133,7 @@ fn surveyed_pool(
         });
     }
     let names = sources.iter().map(LogSource::name).collect();
-    let mut assembly = Assembly::new(plan, Survey::default(), Skips::uncounted(names));
+    let mut assembly = Assembly::new(plan, Survey::default(), Skips::uncounted(names), CutEpisodes::new());
     read_all(sources, plan, options, &mut assembly)?;
     let Assembled { sink, models, .. } = assembly.finish()?;
     match sink.pool(&models) {
@@ -131,6 +163,7 @@ fn read_all<S: EpisodeSink>(
     let mut reader = formats::reader(options.format, plan);
     let mut n_bytes = 0;
     for (position, source) in sources.iter().enumerate() {
+        reader.begin_source();
         let read = if options.format == LogFormat::Tau2 { read_document } else { read_lines };
         n_bytes += read(position as u32, source, options, &mut *reader, assembly)?;
     }
@@ -292,4 +325,20 @@ fn shortened(names: &[&str]) -> String {
     const MOST: usize = 5;
     let listed = names[..names.len().min(MOST)].join(", ");
     if names.len() > MOST { format!("{listed} and {} more", names.len() - MOST) } else { listed }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stdin_with_cut_episodes_is_refused_and_files_are_read_again() {
+        let cut = CutEpisodes::from([(1, Place { source: 1, line: 9 }), (2, Place { source: 1, line: 7 })]);
+        let file = LogSource::File("a.jsonl".into());
+        assert!(refuse_stdin(&[file.clone(), file.clone()], &cut).is_ok());
+        let message = refuse_stdin(&[file, LogSource::Stdin], &cut).unwrap_err().to_string();
+        let expected = "stdin:7: a step of an episode that had to be closed to make room; of 2 such episodes only parts were read\n\
+                        hint: give the log as a file, which can be read once more, or name `n_steps` in each row";
+        assert_eq!(message, expected);
+    }
 }

@@ -50,9 +50,9 @@ pub enum Reason {
     UnknownModel,
     /// The same step once more.
     DuplicateStep,
-    /// Two different steps of one index.
+    /// Two different steps of one index, or steps of two tasks in one episode.
     ConflictingStep,
-    /// A step of an episode that is complete already.
+    /// A step of an episode that is complete already, or had to be closed to make room.
     LateStep,
     /// An episode with a gap, or without its end.
     IncompleteEpisode,
@@ -107,7 +107,7 @@ impl Reason {
             Self::NoPrice => "an unpriced model would count as free; give its price in the map, under [prices]",
             Self::UnknownModel => "add it to the pool, or under [models] in the map",
             Self::DuplicateStep => "the first one is kept",
-            Self::ConflictingStep => "tell tries of one task apart by `trial` or `episode_id`",
+            Self::ConflictingStep => "an episode is one try of one task; tell tries apart by `trial` or `episode_id`",
             Self::LateStep => "the steps of an episode have to come within the reordering buffer",
             Self::IncompleteEpisode => "an episode counts only as a whole: a part has neither its cost nor its outcome",
             Self::BrokenEpisode => "mend the row that is named, and import again",

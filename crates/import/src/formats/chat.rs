@@ -99,7 +99,9 @@ pub(super) fn tokens(usage: Json<'_>) -> Result<LoggedTokens, Refusal> {
     }
     let input = counted(usage.get("input_tokens"), "input_tokens")?;
     let is_rest = read.is_some() || written.is_some();
-    let prompt = input.map(|input| if is_rest { input + read.unwrap_or(0) + written.unwrap_or(0) } else { input });
+    // Where the sum has no room, it stays out of the range of counts that are taken.
+    let whole = |rest: i64| rest.saturating_add(read.unwrap_or(0)).saturating_add(written.unwrap_or(0));
+    let prompt = input.map(|input| if is_rest { whole(input) } else { input });
     Ok(LoggedTokens { prompt, cached: read.or(cached), cache_write: written, completion })
 }
 
@@ -145,6 +147,12 @@ mod tests {
             [Some(14), Some(4), Some(1), Some(2)],
         );
         check_tokens(r#"{"total_tokens":3}"#, [None; 4]);
+    }
+
+    #[test]
+    fn counts_whose_sum_has_no_room_stay_out_of_range() {
+        let usage = format!("{{\"input_tokens\":9,\"cache_read_input_tokens\":{},\"output_tokens\":2}}", i64::MAX);
+        check_tokens(&usage, [Some(i64::MAX), Some(i64::MAX), None, Some(2)]);
     }
 
     #[test]

@@ -46,6 +46,12 @@ pub(super) fn labels<'a>(
     Ok(Labels { name: EpisodeName { episode_id, task_id, model: None, trial }, order, facts })
 }
 
+/// How long a call took that began and ended at these times, in nanoseconds; 0 where that is no length that a call can have.
+pub(super) fn latency_ms([start, end]: [Option<i128>; 2]) -> u32 {
+    let nanoseconds = start.zip(end).map_or(0, |(start, end)| end.saturating_sub(start));
+    u32::try_from(nanoseconds / 1_000_000).unwrap_or(0).min(i32::MAX as u32)
+}
+
 /// A time in nanoseconds: a number of seconds, a number as text, or RFC 3339 in UTC as logs write it.
 pub(super) fn nanoseconds(time: crate::json::Json<'_>) -> Option<i128> {
     if let Some(seconds) = time.as_f64() {
@@ -58,7 +64,8 @@ pub(super) fn nanoseconds(time: crate::json::Json<'_>) -> Option<i128> {
     date_time(&text)
 }
 
-/// `YYYY-MM-DD[T ]hh:mm:ss[.fraction]`, what follows left aside: logs of one episode are of one zone.
+/// `YYYY-MM-DD[T ]hh:mm:ss[.fraction]`, what follows left aside: logs of one episode are of one zone. Numbers that are too large
+/// for any time are none.
 fn date_time(text: &str) -> Option<i128> {
     let (date, time) = text.split_once(['T', ' '])?;
     let mut date = date.split('-').map(|part| part.parse::<i128>().ok());
@@ -68,8 +75,9 @@ fn date_time(text: &str) -> Option<i128> {
     let (hour, minute): (i128, i128) = (time.next()?.parse().ok()?, time.next()?.parse().ok()?);
     let seconds: f64 = time.next()?.parse().ok()?;
     // Only the order counts, so months of 31 days will do.
-    let minutes = ((year * 12 + month) * 31 + day) * 24 * 60 + hour * 60 + minute;
-    Some(minutes * 60_000_000_000 + (seconds * 1e9) as i128)
+    let days = year.checked_mul(12)?.checked_add(month)?.checked_mul(31)?.checked_add(day)?;
+    let minutes = days.checked_mul(24)?.checked_add(hour)?.checked_mul(60)?.checked_add(minute)?;
+    minutes.checked_mul(60_000_000_000)?.checked_add((seconds * 1e9) as i128)
 }
 
 #[cfg(test)]
@@ -86,5 +94,27 @@ mod tests {
         let times: Vec<i128> = times.iter().map(|json| time(json).unwrap()).collect();
         assert!(times.is_sorted() && times[0] < times[1], "{times:?}");
         assert_eq!(time("\"soon\""), None);
+    }
+
+    #[test]
+    fn numbers_that_are_too_large_are_no_times() {
+        let huge = "9".repeat(38);
+        for text in [
+            format!("{huge}-01-01T00:00:00"),
+            format!("2025-{huge}-01T00:00:00"),
+            format!("2025-01-01T{huge}:00:00"),
+            format!("2025-01-01T00:{huge}:00"),
+            format!("2025-01-01T00:00:{}", "9".repeat(400)),
+        ] {
+            assert_eq!(date_time(&text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_call_takes_as_long_as_lies_between_its_times() {
+        assert_eq!(latency_ms([Some(1_000_000), Some(3_500_000)]), 2);
+        for times in [[None, Some(1)], [Some(2), Some(1)], [Some(i128::MIN), Some(i128::MAX)]] {
+            assert_eq!(latency_ms(times), 0, "{times:?}");
+        }
     }
 }

@@ -6,7 +6,7 @@
 use tollgate_routing::CostSource;
 
 use super::chat::{first, push_answer, push_news, tokens};
-use super::labels::{labels, nanoseconds};
+use super::labels::{labels, latency_ms, nanoseconds};
 use super::steps_jsonl::cost;
 use super::{RowReader, count, push_member, split_field};
 use crate::ImportError;
@@ -129,7 +129,6 @@ fn call<'a>(
         ..detailed
     };
     let times = ["startTime", "endTime"].map(|name| line.get(name).and_then(nanoseconds));
-    let latency = times[0].zip(times[1]).map_or(0, |(start, end)| (end - start) / 1_000_000);
     Ok(LoggedStep {
         episode_id: None,
         task_id: Text::Plain(""),
@@ -142,7 +141,7 @@ fn call<'a>(
         tokens,
         cost: first(&[line], &["response_cost", "spend"]).map(cost).transpose()?,
         source: Some(CostSource::Metered),
-        latency_ms: u32::try_from(latency).unwrap_or(0).min(i32::MAX as u32),
+        latency_ms: latency_ms(times),
         reward: None,
         extra: "",
         facts: EpisodeFacts::default(),

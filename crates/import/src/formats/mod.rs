@@ -22,6 +22,9 @@ use tau2::Tau2;
 
 /// Reads the rows of one form.
 pub(crate) trait RowReader {
+    /// Forgets what an earlier log said about itself: another one begins.
+    fn begin_source(&mut self) {}
+
     /// Hands the steps of a row to `sink`. Of a format that is one document, `member` names the member that the row is of.
     ///
     /// # Errors

@@ -7,7 +7,7 @@
 use tollgate_routing::CostSource;
 
 use super::chat::{first, push_answer, push_content, push_news, push_words};
-use super::labels::{labels, nanoseconds};
+use super::labels::{labels, latency_ms, nanoseconds};
 use super::steps_jsonl::cost;
 use super::{RowReader, count, push_member, split_field};
 use crate::ImportError;
@@ -167,7 +167,6 @@ fn call<'a>(span: &Members<'a>, attributes: &Members<'a>) -> Result<LoggedStep<'
         completion: counted(&["gen_ai.usage.output_tokens", "gen_ai.usage.completion_tokens"])?,
     };
     let times = ["startTimeUnixNano", "endTimeUnixNano"].map(|name| span.get(name).and_then(whole_nanoseconds));
-    let latency = times[0].zip(times[1]).map_or(0, |(start, end)| (end - start) / 1_000_000);
     Ok(LoggedStep {
         episode_id: None,
         task_id: Text::Plain(""),
@@ -181,7 +180,7 @@ fn call<'a>(span: &Members<'a>, attributes: &Members<'a>) -> Result<LoggedStep<'
         // The conventions have no cost; those that instrumentations add are tokens times a price table.
         cost: first(&[attributes], &["gen_ai.usage.cost", "cost_usd"]).map(cost).transpose()?,
         source: Some(CostSource::Metered),
-        latency_ms: u32::try_from(latency).unwrap_or(0).min(i32::MAX as u32),
+        latency_ms: latency_ms(times),
         reward: None,
         extra: "",
         facts: EpisodeFacts::default(),

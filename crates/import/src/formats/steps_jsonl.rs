@@ -214,7 +214,7 @@ fn step<'a>(fields: &Fields<'a>) -> Result<LoggedStep<'a>, Refusal> {
         cost: fields.cost_usd.map(cost).transpose()?,
         source: fields.token_source.map(source).transpose()?,
         latency_ms: latency_ms(fields.latency_ms)?,
-        reward: fields.step_reward.map_or(Ok(None), |value| number("step_reward", value))?.map(|reward| reward as f32),
+        reward: fields.step_reward.map_or(Ok(None), step_reward)?,
         extra: "",
         facts: EpisodeFacts {
             task_text: worded("task_text", fields.task_text)?,
@@ -240,6 +240,15 @@ fn tokens(fields: &Fields<'_>) -> Result<LoggedTokens, Refusal> {
         cache_write: counted("cache_write_tokens", fields.cache_write_tokens)?,
         completion: counted("completion_tokens", fields.completion_tokens)?,
     })
+}
+
+/// The tables have rewards in single precision, in which a finite number may be infinite.
+fn step_reward(value: Json<'_>) -> Result<Option<f32>, Refusal> {
+    let in_range = |reward: f64| {
+        let reward = reward as f32;
+        if reward.is_finite() { Ok(reward) } else { Err(super::bad_value("step_reward", value, "-3.4e38 to 3.4e38")) }
+    };
+    number("step_reward", value)?.map(in_range).transpose()
 }
 
 /// Dollars, exactly.

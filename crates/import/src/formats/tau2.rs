@@ -29,6 +29,10 @@ pub(crate) struct Tau2 {
 }
 
 impl RowReader for Tau2 {
+    fn begin_source(&mut self) {
+        *self = Self::default();
+    }
+
     fn read(&mut self, member: &str, text: &str, sink: &mut StepSink<'_>) -> Result<(), ImportError> {
         let value = match object(text) {
             Ok(value) => value,

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use arrow::array::{Int32Array, RecordBatch};
 use tollgate_contract::{ArtifactKind, Checks, ContractError};
-use tollgate_routing::{ModelPool, NanoUsd, Split};
+use tollgate_routing::{ModelPool, Split};
 use tollgate_trajectory::{ArtifactReader, BatchWriter};
 
 use self::columns::names;
@@ -23,7 +23,7 @@ pub(crate) use self::tasks::{spread, stable_seed};
 use crate::ImportError;
 use crate::assembly::{EpisodeSink, LogModels};
 use crate::open_episode::OpenEpisode;
-use crate::outcome::{StepCost, ending, outcome, step_cost};
+use crate::outcome::{StepCost, ending, outcome, step_cost, total_cost};
 use crate::plan::ImportPlan;
 use crate::report::Figures;
 use crate::skips::Refusal;
@@ -170,6 +170,10 @@ impl EpisodeSink for Tables<'_> {
                 Err(refusal) => return Ok(Err(refusal)),
             }
         }
+        let total_cost = match total_cost(episode, &self.costs) {
+            Ok(total_cost) => total_cost,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
         self.set_policy(episode, models);
         let task = self.tasks.note(episode, self.plan);
         let large = self.plan.pool.as_ref().map(ModelPool::large);
@@ -185,7 +189,7 @@ impl EpisodeSink for Tables<'_> {
             is_success: outcome.is_success,
             score: outcome.score,
             ending: ending(episode, horizon, outcome.is_success),
-            total_cost: self.costs.iter().map(|cost| cost.nano_usd).sum::<NanoUsd>(),
+            total_cost,
         };
         self.episodes.push(episode, &reckoned);
         self.episode_tasks.push(task);

@@ -60,9 +60,33 @@ fn values_that_cannot_be() {
     check_field("cost_usd", "-0.1", "bad_cost: `cost_usd` is -0.1, expected 0 or more");
     check_field("cost_usd", "\"NaN\"", "bad_cost: `cost_usd` is \"NaN\", expected a number");
     check_field("terminal_reward", "1e999", "bad_value: `terminal_reward` is 1e999, expected a finite number");
+    check_field(
+        "terminal_reward",
+        "1e39",
+        "bad_value: episode `bad@small#0` has score 1000000000000000000000000000000000000000, expected 0 to 1 (the map's `outcome.score_range`)",
+    );
     check_field("step_index", "-1", "bad_value: `step_index` is -1, expected 0 to 2^31 - 1");
     check_field("success", "\"yes\"", "bad_value: `success` is \"yes\", expected true or false");
     check_field("task_id", "null", "missing_field: has no `task_id`");
+}
+
+#[test]
+fn a_reward_that_is_infinite_in_single_precision() {
+    let huge = step("bad", "small", 0, 1).replace("\"n_steps\"", "\"step_reward\":1e39,\"n_steps\"");
+    check(huge, &["a.jsonl:3: bad_value: `step_reward` is 1e39, expected -3.4e38 to 3.4e38"]);
+}
+
+#[test]
+fn costs_whose_sum_no_table_holds() {
+    let dear = episode("bad", "small", 20).replace("0.00152", "1e9");
+    let refused = |line| {
+        format!(
+            "a.jsonl:{line}: bad_cost: episode `bad@small#0` costs more than $9.2 billion, the most that a table holds"
+        )
+    };
+    // The report lists the first five of a reason.
+    let expected: Vec<String> = (3..8).map(refused).collect();
+    check(dear, &expected.iter().map(String::as_str).collect::<Vec<_>>());
 }
 
 #[test]
@@ -109,6 +133,66 @@ fn the_same_step_twice_is_kept_once() {
     assert_eq!(bench.skipped(), expected);
     let steps: Vec<StepRow> = read_rows(&bench.options.out.join("steps.parquet")).unwrap();
     assert_eq!(steps.len(), 2);
+}
+
+#[test]
+fn a_step_that_comes_again_after_an_earlier_one_is_kept_once() {
+    let mut bench = bench();
+    bench.log("a.jsonl", [0, 2, 1, 2, 3].map(|index| step("t", "small", index, 4)).concat());
+    assert_eq!(bench.skipped(), ["a.jsonl:4: duplicate_step: the same step as in line 2"]);
+    let steps: Vec<StepRow> = read_rows(&bench.options.out.join("steps.parquet")).unwrap();
+    assert_eq!(steps.len(), 4);
+}
+
+/// A step of an episode that the log names.
+fn of_episode(episode: &str, step: &str) -> String {
+    step.replacen('{', &format!("{{\"episode_id\":\"{episode}\","), 1)
+}
+
+#[test]
+fn steps_of_two_tasks_break_their_episode() {
+    let [first, second] = ["one", "two"].map(|task| step(task, "small", u32::from(task == "two"), 2));
+    let broken = "broken_episode: episode `e` has a bad row: a.jsonl:4: conflicting_step";
+    check(
+        of_episode("e", &first) + &of_episode("e", &second),
+        &[
+            "a.jsonl:4: conflicting_step: a step of task `two`, but the episode's steps before it are of `one`",
+            &format!("a.jsonl:3: {broken}"),
+        ],
+    );
+}
+
+#[test]
+fn a_step_that_names_no_task_is_of_its_episodes_task() {
+    let row = |task: &str| {
+        format!(
+            "{{\"episode_id\":\"e\",{task}\"success\":true,\"choices\":[{{\"message\":{{\"content\":\"a\"}}}}],\"model\":\"small\",\"usage\":{{\"prompt_tokens\":1,\"completion_tokens\":1}}}}\n"
+        )
+    };
+    let mut bench = Bench::new(LogFormat::OpenAiJsonl);
+    bench.log("a.jsonl", row("") + &row("\"task_id\":\"t\",") + &row(""));
+    assert_eq!(bench.skipped(), [""; 0]);
+    let episodes: Vec<EpisodeRow> = read_rows(&bench.options.out.join("episodes.parquet")).unwrap();
+    assert_eq!((episodes.len(), episodes[0].n_steps, episodes[0].task_id.as_str()), (1, 3, "t"));
+}
+
+/// The log does not say how many steps an episode has: whether it was whole when it had to be closed shows only later.
+#[test]
+fn an_episode_of_unknown_length_that_goes_on_after_it_had_to_be_closed_is_left_out() {
+    let unsaid = |task: &str, index| step(task, "small", index, 1).replace("\"n_steps\":1,", "");
+    let others: String = (0..4096).map(|task| unsaid(&format!("t{task}"), 0)).collect();
+    let mut bench = bench();
+    bench.log("a.jsonl", unsaid("cut", 0) + &others + &unsaid("cut", 1));
+    let expected = [
+        "a.jsonl:1: broken_episode: episode `cut@small#0` has a bad row: a.jsonl:4098: late_step",
+        "a.jsonl:4098: late_step: episode `cut@small#0` had to be closed to make room",
+    ];
+    assert_eq!(bench.skipped(), expected);
+    let episodes: Vec<EpisodeRow> = read_rows(&bench.options.out.join("episodes.parquet")).unwrap();
+    assert_eq!(episodes.len(), 4096);
+    assert!(episodes.iter().all(|row| row.episode_id.as_str() != "cut@small#0"));
+    let steps: Vec<StepRow> = read_rows(&bench.options.out.join("steps.parquet")).unwrap();
+    assert_eq!(steps.len(), 4096);
 }
 
 #[test]

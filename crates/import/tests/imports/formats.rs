@@ -236,6 +236,47 @@ fn a_tau2_file_that_breaks_off_keeps_its_whole_simulations() {
 }
 
 #[test]
+fn a_tau2_file_without_info_has_no_model_of_the_file_before_it() {
+    let nameless = TAU2.replacen("\"info\":", "\"other\":", 1).replace("\"s1\"", "\"s3\"").replace("\"s2\"", "\"s4\"");
+    let mut bench = Bench::new(LogFormat::Tau2);
+    bench.log("first.json", TAU2).log("second.json", nameless);
+    let expected = [
+        "first.json:14: missing_usage: has no message of the agent with a usage",
+        "second.json:4: missing_field: has no `info.agent_info.llm`",
+        "second.json:14: missing_field: has no `info.agent_info.llm`",
+    ];
+    assert_eq!(bench.skipped(), expected);
+}
+
+#[test]
+fn what_follows_the_object_of_a_tau2_file_is_told() {
+    let again = TAU2.replace("\"s1\"", "\"s3\"").replace("\"s2\"", "\"s4\"");
+    let mut bench = Bench::new(LogFormat::Tau2);
+    bench.log("results.json", format!("{TAU2}{again}"));
+    let expected = [
+        "results.json:14: missing_usage: has no message of the agent with a usage",
+        "results.json:15: damaged_file: something follows the object",
+    ];
+    assert_eq!(bench.skipped(), expected);
+}
+
+/// Counts and times at which plain arithmetic would overflow: the rows beside them are kept.
+#[test]
+fn figures_that_no_number_holds_cost_their_row_at_most() {
+    let call = |id: &str, usage: &str, time: &str| {
+        format!(
+            "{{\"id\":\"{id}\",\"session_id\":\"{id}\",\"call_type\":\"completion\",\"status\":\"success\",\"model\":\"small\",\"response_cost\":0.1,\"startTime\":{time},\"endTime\":1e300,\"metadata\":{{\"success\":true,\"usage_object\":{usage}}}}}\n"
+        )
+    };
+    let huge = format!("{{\"input_tokens\":9,\"cache_read_input_tokens\":{},\"output_tokens\":1}}", i64::MAX);
+    let good = "{\"prompt_tokens\":1,\"completion_tokens\":1}";
+    let mut bench = Bench::new(LogFormat::LiteLlm);
+    bench.log("log.jsonl", call("a", &huge, "0") + &call("b", good, "-1e300") + &call("c", good, "0"));
+    let expected = "log.jsonl:1: bad_tokens: 9223372036854775807 prompt tokens, expected 0 to 2^31 - 1";
+    assert_eq!(bench.skipped(), [expected]);
+}
+
+#[test]
 fn the_sample_of_tau2_has_its_recorded_costs() {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data/tau2/results_sample.json");
     if !path.exists() {
