@@ -135,6 +135,14 @@ fn a_session_is_over_at_the_server_before_the_next_one_begins() {
     }
 }
 
+#[test]
+fn a_server_of_one_session_passes_every_check() {
+    let (_server, url) = serve("one-at-a-time");
+    let fields = OpenEnvFields { is_deterministic: true, ..OpenEnvFields::default() };
+    let settings = ExternalSettings::new(Connection::OpenEnvUrl { url, max_sessions: 1, fields });
+    check_example(&settings, &["the expert solves the task", "a killed world is replayed"]);
+}
+
 fn free_port() -> u16 {
     std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }

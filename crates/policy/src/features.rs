@@ -1,8 +1,8 @@
 //! What the router may see, as numbers.
 //!
 //! The extractor follows an episode turn by turn, so a decision costs the text that is new and nothing else. It reads
-//! the instruction, observations, completions, who acted, usage and the budget, and never a reward or a seed: a
-//! [`Turn`] has none.
+//! the instruction and the horizon, observations, completions, who acted, usage and the budget; never a reward, which a [`Turn`] has
+//! none of, and nothing else of the task.
 
 use tollgate_rollout::{RoutingContext, reports_failure};
 use tollgate_routing::{ModelIndex, ModelPool, NanoUsd, Prices, Task, Turn};

@@ -185,7 +185,7 @@ pub struct ExecutorError {
 /// All that a router may base a decision on.
 #[derive(Debug, Clone, Copy)]
 pub struct RoutingContext<'a> {
-    /// The task. A router reads the instruction and the horizon, never the seed.
+    /// The task. A learned router reads the instruction and the horizon and nothing else of it.
     pub task: &'a Task,
     /// What happened so far, rewards left out. Its length is the index of the step to decide.
     pub turns: &'a [Turn],

@@ -75,7 +75,7 @@ impl ProcessSpec {
 /// A running child process that speaks in lines.
 ///
 /// Standard input and output are the conversation; of standard error the last lines are kept for error messages. Dropping
-/// it kills the child and everything that it started, unless that left the process group.
+/// it kills the child and everything that it started, unless that left the child's process group.
 #[derive(Debug)]
 pub struct ChildProcess {
     program: String,
@@ -240,16 +240,19 @@ impl ChildProcess {
     }
 
     /// Asks it and its whole group to end, with TERM.
-    pub fn terminate(&self) {
-        self.signal_group(Signal::TERM);
+    pub fn terminate(&mut self) {
+        self.signal(Signal::TERM);
     }
 
     /// Kills it and its whole group, as an accident would.
     pub fn kill(&mut self) {
         // As long as the watchdog lives, the group's id cannot become anybody else's; afterwards it may.
-        self.signal_group(Signal::KILL);
+        self.signal(Signal::KILL);
         self.group = None;
         drop(self.watchdog.take());
+        self.stdin = None;
+        // Wherever it went, so that waiting for it ends.
+        let _ = self.child.kill();
         let _ = self.child.wait();
     }
 
@@ -312,9 +315,13 @@ impl ChildProcess {
         }
     }
 
-    fn signal_group(&self, signal: Signal) {
-        if let Some(group) = self.group {
-            // Fails only when the group is gone already, which is what is wanted.
+    /// Signals the group, and the one that the child leads where it left, as `timeout` and `setsid` do.
+    fn signal(&mut self, signal: Signal) {
+        let own = Pid::from_child(&self.child);
+        // Until a child is waited for, its id is nobody else's.
+        let may_have_left = self.group != Some(own) && self.is_alive();
+        for group in self.group.into_iter().chain(may_have_left.then_some(own)) {
+            // Fails only when there is no such group, which is what is wanted.
             let _ = kill_process_group(group, signal);
         }
     }

@@ -67,6 +67,10 @@ fn an_early_end_is_told_with_its_last_words() {
 #[test]
 fn silence_ends_with_the_deadline() {
     let mut child = shell("echo waiting >&2; sleep 60");
+    let deadline = Instant::now() + PATIENCE;
+    while child.stderr().is_empty() && Instant::now() < deadline {
+        thread::sleep(LOOK_EVERY);
+    }
     let error = child.read_line(Duration::from_millis(200)).unwrap_err();
     assert_eq!(error.to_string(), "`/bin/sh` did not answer within 0.2 s; its last words on stderr:\nwaiting");
 }
@@ -109,10 +113,33 @@ fn a_dropped_child_takes_its_children_along() {
 }
 
 #[test]
+fn a_child_that_leaves_the_group_is_killed_all_the_same() {
+    for leaving in [&["setsid"][..], &["timeout", "600"]] {
+        let argv = leaving.iter().chain(&["/bin/sh", "-c", "echo $$; exec sleep 600"]);
+        let mut child = ChildProcess::start(&ProcessSpec::new(argv)).unwrap();
+        let sleeper: u32 = child.read_line(PATIENCE).unwrap().parse().unwrap();
+        let (tell, told) = std::sync::mpsc::channel();
+        thread::spawn(move || {
+            drop(child);
+            tell.send(())
+        });
+        assert!(told.recv_timeout(PATIENCE).is_ok() && ends(sleeper), "{leaving:?}");
+    }
+}
+
+#[test]
+fn a_child_that_leaves_the_group_is_asked_to_end_all_the_same() {
+    let mut child =
+        ChildProcess::start(&ProcessSpec::new(["setsid", "/bin/sh", "-c", "echo; exec sleep 600"])).unwrap();
+    child.read_line(PATIENCE).unwrap();
+    assert_eq!(child.stop(Duration::from_secs(1)).unwrap().signal(), Some(Signal::TERM.as_raw()));
+}
+
+#[test]
 fn a_child_that_ignores_the_end_of_its_input_is_stopped_all_the_same() {
     let mut polite = shell("echo ready; sleep 600");
     polite.read_line(PATIENCE).unwrap();
-    assert_eq!(polite.stop(Duration::from_millis(50)).unwrap().signal(), Some(Signal::TERM.as_raw()));
+    assert_eq!(polite.stop(Duration::from_secs(1)).unwrap().signal(), Some(Signal::TERM.as_raw()));
     let mut stubborn = shell("trap '' TERM; echo ready; while :; do sleep 0.1; done");
     stubborn.read_line(PATIENCE).unwrap();
     let pid = stubborn.id();

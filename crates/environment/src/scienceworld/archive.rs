@@ -105,9 +105,16 @@ impl Archive {
 
     fn write(&self, path: &Path, scene: &Scene) -> io::Result<()> {
         let file = NamedTempFile::new_in(&self.directory)?;
-        let mut out = BufWriter::new(GzEncoder::new(file, Compression::fast()));
         // First, so that what is found out from here on counts as new.
-        let records = scene.take_records();
+        let (records, n_taken) = scene.take_records();
+        self.fill(file, scene, &records)
+            .and_then(|file| file.persist(path).map_err(|error| error.error))
+            .map(drop)
+            .inspect_err(|_| scene.return_unsaved(n_taken))
+    }
+
+    fn fill(&self, file: NamedTempFile, scene: &Scene, records: &[NodeRecord]) -> io::Result<NamedTempFile> {
+        let mut out = BufWriter::new(GzEncoder::new(file, Compression::fast()));
         let header = Header {
             format: FORMAT,
             simulator: VERSION.to_owned(),
@@ -119,10 +126,10 @@ impl Archive {
         };
         write_line(&mut out, &header)?;
         for record in records {
-            write_line(&mut out, &record)?;
+            write_line(&mut out, record)?;
         }
         let encoder = out.into_inner().map_err(io::IntoInnerError::into_error)?;
-        encoder.finish()?.persist(path).map(drop).map_err(|error| error.error)
+        encoder.finish()
     }
 }
 
@@ -133,4 +140,32 @@ fn parse<T: for<'de> Deserialize<'de>>(line: &str) -> io::Result<T> {
 fn write_line(out: &mut impl Write, value: &impl Serialize) -> io::Result<()> {
     serde_json::to_writer(&mut *out, value)?;
     out.write_all(b"\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::simulator::Answer;
+    use super::super::transitions::NodeId;
+    use super::*;
+
+    #[test]
+    fn answers_that_could_not_be_saved_are_saved_when_that_is_possible() {
+        let directory = tempfile::tempdir().unwrap();
+        let jar = directory.path().join("scienceworld.jar");
+        fs::write(&jar, "").unwrap();
+        let archive = Archive::open(directory.path(), &Installation { jar, java: PathBuf::new() }).unwrap();
+        let scene = Scene::new(SceneKey { kind: "find-plant".into(), variation: 1 }, 1);
+        let answer = Answer { text: "You hop.".to_owned(), view: None, score: 0, is_complete: false };
+        scene.remember(NodeId::ROOT, "hop", answer);
+
+        // Nothing can be put in the place of a directory.
+        let path = archive.path(&scene.key);
+        fs::create_dir(&path).unwrap();
+        archive.save(&scene);
+        assert_eq!(scene.n_unsaved(), 1);
+
+        fs::remove_dir(&path).unwrap();
+        archive.save(&scene);
+        assert_eq!((scene.n_unsaved(), archive.load(&scene.key, 2).n_nodes()), (0, 2));
+    }
 }

@@ -1,10 +1,13 @@
 //! Supervision against a JVM that is none: a script that prints the port of a server in this test. No Java is needed.
 
+use std::fs::Permissions;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
+use std::path::Path;
 use std::time::Duration;
+
+use tempfile::TempPath;
 
 use super::error::ScienceWorldError;
 use super::shared::{ScienceWorld, Worker};
@@ -21,13 +24,9 @@ enum Third {
     Throws,
 }
 
-/// A world whose first JVM behaves as the first of `thirds`, and so on; the last one's behaviour stays.
-fn world(name: &str, thirds: &'static [Third]) -> ScienceWorld {
-    ScienceWorld::new(settings(java(name, thirds))).unwrap()
-}
-
-/// A program that is started as a JVM.
-fn java(name: &str, thirds: &'static [Third]) -> PathBuf {
+/// A program that is started as a JVM, there until it is dropped. The first one started behaves as the first of `thirds`, and so on;
+/// the last one's behaviour stays.
+fn java(thirds: &'static [Third]) -> TempPath {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     std::thread::spawn(move || {
@@ -36,17 +35,18 @@ fn java(name: &str, thirds: &'static [Third]) -> PathBuf {
             std::thread::spawn(move || serve(&stream.unwrap(), third));
         }
     });
-    let script = std::env::temp_dir().join(format!("tollgate-java-{name}-{}", std::process::id()));
-    std::fs::write(&script, format!("#!/bin/sh\necho {port}\nread -r _\n")).unwrap();
-    std::fs::set_permissions(&script, PermissionsExt::from_mode(0o700)).unwrap();
-    script
+    let mut script = tempfile::Builder::new().permissions(Permissions::from_mode(0o700)).tempfile().unwrap();
+    write!(script, "#!/bin/sh\necho {port}\nread -r _\n").unwrap();
+    // What is open for writing cannot be started.
+    script.into_temp_path()
 }
 
-fn settings(script: PathBuf) -> ScienceWorldSettings {
+fn settings(script: &Path) -> ScienceWorldSettings {
     ScienceWorldSettings {
-        jar: Some(script.clone()),
-        java: Some(script),
-        call_timeout: Duration::from_millis(300),
+        jar: Some(script.to_owned()),
+        java: Some(script.to_owned()),
+        // Only a JVM that hangs may be given up for it, however busy the machine is.
+        call_timeout: Duration::from_secs(5),
         ..ScienceWorldSettings::default()
     }
 }
@@ -104,7 +104,8 @@ const ANSWERS: [&str; 4] = ["You hop.", "You skip.", "You jump.", "You rest."];
 
 #[test]
 fn a_jvm_that_dies_hangs_or_talks_nonsense_is_replaced_and_brought_to_the_same_place() {
-    let world = world("replaced", &[Third::Dies, Third::Hangs, Third::TalksNonsense, Third::Answers]);
+    let java = java(&[Third::Dies, Third::Hangs, Third::TalksNonsense, Third::Answers]);
+    let world = ScienceWorld::new(settings(&java)).unwrap();
     assert_eq!(play(&world, &mut None).unwrap(), ANSWERS);
     // Three replacements, and each played two commands again.
     let expected = ScienceWorldUsage { n_recalled: 0, n_stepped: 4, n_replayed: 6, n_loaded: 4, n_started: 4 };
@@ -115,7 +116,8 @@ fn a_jvm_that_dies_hangs_or_talks_nonsense_is_replaced_and_brought_to_the_same_p
 
 #[test]
 fn a_jvm_that_always_fails_is_given_up_with_what_it_said() {
-    let world = world("given-up", &[Third::Throws]);
+    let java = java(&[Third::Throws]);
+    let world = ScienceWorld::new(settings(&java)).unwrap();
     let error = play(&world, &mut None).unwrap_err();
     assert_eq!(error.to_string(), "`step` failed in the JVM: java.lang.OutOfMemoryError: Java heap space");
     assert_eq!(world.usage().n_started, 4);
@@ -125,7 +127,8 @@ fn a_jvm_that_always_fails_is_given_up_with_what_it_said() {
 fn answers_that_are_kept_need_no_jvm_and_damaged_ones_are_asked_anew() {
     let directory = tempfile::tempdir().unwrap();
     let kept = directory.path().join("new/answers");
-    let settings = ScienceWorldSettings { answers: Some(kept.clone()), ..settings(java("kept", &[Third::Answers])) };
+    let java = java(&[Third::Answers]);
+    let settings = ScienceWorldSettings { answers: Some(kept.clone()), ..settings(&java) };
     let usage = || {
         let world = ScienceWorld::new(settings.clone()).unwrap();
         assert_eq!(play(&world, &mut None).unwrap(), ANSWERS);
@@ -154,7 +157,8 @@ fn answers_that_are_kept_need_no_jvm_and_damaged_ones_are_asked_anew() {
 fn where_answers_cannot_be_saved_the_run_goes_on() {
     let directory = tempfile::tempdir().unwrap();
     let answers = Some(directory.path().to_owned());
-    let settings = ScienceWorldSettings { answers, ..settings(java("unsaved", &[Third::Answers])) };
+    let java = java(&[Third::Answers]);
+    let settings = ScienceWorldSettings { answers, ..settings(&java) };
     let world = ScienceWorld::new(settings).unwrap();
     drop(directory);
     assert_eq!(play(&world, &mut None).unwrap(), ANSWERS);
@@ -164,7 +168,7 @@ fn where_answers_cannot_be_saved_the_run_goes_on() {
 fn a_place_where_no_answers_can_be_kept_is_named() {
     let file = tempfile::NamedTempFile::new().unwrap();
     let answers = file.path().join("answers");
-    let settings = ScienceWorldSettings { answers: Some(answers.clone()), ..settings(file.path().to_owned()) };
+    let settings = ScienceWorldSettings { answers: Some(answers.clone()), ..settings(file.path()) };
     let error = ScienceWorld::new(settings).unwrap_err().to_string();
     let expected = format!("answers of the simulator cannot be kept in `{}`: Not a directory", answers.display());
     assert!(error.starts_with(&expected) && error.contains("hint: name another directory"), "{error}");
@@ -173,7 +177,7 @@ fn a_place_where_no_answers_can_be_kept_is_named() {
 #[test]
 fn without_java_the_error_says_what_to_install() {
     let jar = std::env::current_exe().unwrap();
-    let settings = ScienceWorldSettings { java: Some("/nonexistent/java".into()), ..settings(jar) };
+    let settings = ScienceWorldSettings { java: Some("/nonexistent/java".into()), ..settings(&jar) };
     let error = play(&ScienceWorld::new(settings).unwrap(), &mut None).unwrap_err().to_string();
     assert!(error.starts_with("`/nonexistent/java` is not found\nhint: `cargo xtask setup scienceworld`"), "{error}");
 }

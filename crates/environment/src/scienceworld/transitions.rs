@@ -139,10 +139,10 @@ impl Scene {
         })
     }
 
-    /// All nodes, for an archive. They count as saved from now on.
-    pub(crate) fn take_records(&self) -> Vec<NodeRecord> {
+    /// All nodes, for an archive, and how many answers count as saved from now on.
+    pub(crate) fn take_records(&self) -> (Vec<NodeRecord>, usize) {
         let nodes = self.lock();
-        self.n_unsaved.store(0, Ordering::Relaxed);
+        let n_taken = self.n_unsaved.swap(0, Ordering::Relaxed);
         let refused = |node: &Node| {
             let edges = node.children.iter().filter(|(_, edge)| matches!(edge, Edge::Refused));
             edges.map(|(command, _)| command.to_string()).collect()
@@ -154,7 +154,12 @@ impl Scene {
             refused: refused(node),
             admissible: node.admissible.as_deref().map(<[String]>::to_vec),
         };
-        nodes.iter().map(record).collect()
+        (nodes.iter().map(record).collect(), n_taken)
+    }
+
+    /// Says that answers that were taken could not be saved.
+    pub(crate) fn return_unsaved(&self, n_taken: usize) {
+        self.n_unsaved.fetch_add(n_taken, Ordering::Relaxed);
     }
 
     /// Answers that are not in the archive.
@@ -183,20 +188,15 @@ impl Scene {
 
     /// Where `command` leads from `node`, if anybody tried.
     pub(crate) fn next(&self, node: NodeId, command: &str) -> Option<Next> {
-        let nodes = self.lock();
-        let (_, edge) = nodes[node.0 as usize].children.iter().find(|(tried, _)| **tried == *command)?;
-        match *edge {
-            Edge::Refused => Some(Next::Refused),
-            Edge::To(child) => nodes[child.0 as usize].answer.clone().map(|answer| Next::To(child, answer)),
-        }
+        next(&self.lock(), node, command)
     }
 
     /// Remembers where `command` led. Two threads may have found out at the same time: the first one's node stays.
     pub(crate) fn remember(&self, node: NodeId, command: &str, answer: Answer) -> Next {
-        if let Some(known) = self.next(node, command) {
+        let mut nodes = self.lock();
+        if let Some(known) = next(&nodes, node, command) {
             return known;
         }
-        let mut nodes = self.lock();
         self.count_unsaved();
         // After a question back, the next words are the answer to it, and everything changes something.
         let is_asked_back = nodes[node.0 as usize].answer.as_ref().is_some_and(|answer| is_question(&answer.text));
@@ -262,6 +262,14 @@ impl Scene {
     }
 }
 
+fn next(nodes: &[Node], node: NodeId, command: &str) -> Option<Next> {
+    let (_, edge) = nodes[node.0 as usize].children.iter().find(|(tried, _)| **tried == *command)?;
+    match *edge {
+        Edge::Refused => Some(Next::Refused),
+        Edge::To(child) => nodes[child.0 as usize].answer.clone().map(|answer| Next::To(child, answer)),
+    }
+}
+
 /// Whether an answer asks which of several things was meant.
 fn is_question(answer: &str) -> bool {
     answer.starts_with("Ambiguous request")
@@ -269,6 +277,8 @@ fn is_question(answer: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::thread;
+
     use super::*;
 
     fn scene() -> Scene {
@@ -303,6 +313,23 @@ mod tests {
     }
 
     #[test]
+    fn what_many_threads_find_out_at_once_is_one_node() {
+        let scene = scene();
+        let n_commands = 5_000;
+        // Whoever is behind finds its commands known, and so catches up.
+        thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for command in 0..n_commands {
+                        scene.remember(NodeId::ROOT, &command.to_string(), answer("You did."));
+                    }
+                });
+            }
+        });
+        assert_eq!(scene.n_nodes(), 1 + n_commands);
+    }
+
+    #[test]
     fn what_is_not_understood_leads_nowhere_except_after_a_question() {
         let scene = scene();
         assert!(matches!(scene.remember(NodeId::ROOT, "fly", answer(REFUSAL)), Next::Refused));
@@ -319,12 +346,14 @@ mod tests {
         first.remember(kitchen, "fly", answer(REFUSAL));
         first.remember_admissible(kitchen, vec!["look around".to_owned()]);
         assert_eq!(first.n_unsaved(), 3);
-        let records = first.take_records();
-        assert_eq!((first.n_unsaved(), records.len()), (0, 2));
+        let (records, n_taken) = first.take_records();
+        assert_eq!((first.n_unsaved(), n_taken, records.len()), (0, 3, 2));
+        first.return_unsaved(n_taken);
+        assert_eq!(first.n_unsaved(), 3);
 
         let restore = |records| Scene::restore(first.key.clone(), 2, None, None, records);
         let second = restore(records.clone()).unwrap();
-        assert_eq!(second.take_records(), records);
+        assert_eq!(second.take_records(), (records.clone(), 0));
         assert!(matches!(second.next(kitchen, "fly").unwrap(), Next::Refused));
         assert_eq!(*second.admissible(kitchen).unwrap(), ["look around"]);
         let mut late = records.clone();

@@ -30,6 +30,6 @@ pub use references::{CostScale, CostWeighting, ReferencePoint, References};
 pub use rules::{ENVIRONMENT, HORIZON, MAX_SUBGOALS, MIN_SUBGOALS, N_CUES, N_SKILLS, NANO_USD_PER_UNIT};
 pub use visible::{LastOutcome, VisibleState};
 pub use world::SkillChain;
-#[cfg(test)]
+
 #[cfg(test)]
 mod tests;

@@ -79,7 +79,7 @@ class Handler(socketserver.StreamRequestHandler):
         Handler.n_sessions -= 1
 
     def play(self):
-        n_steps = 0
+        n_steps = None
         while (frame := self.read_frame()) is not None:
             opcode, payload = frame
             if opcode == 10:
@@ -101,6 +101,9 @@ class Handler(socketserver.StreamRequestHandler):
                     self.has_pong = False
                     self.write_frame(9, b"there?")
                 self.observe("0", None, False)
+                continue
+            if n_steps is None or n_steps == 5:
+                self.say({"type": "error", "data": {"message": "no episode is going on", "code": "EXECUTION_ERROR"}})
                 continue
             n_steps += 1
             if WAY == "pings" and n_steps == 1 and not self.has_pong:

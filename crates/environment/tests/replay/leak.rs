@@ -6,9 +6,11 @@
 
 use std::sync::Arc;
 
-use tollgate_policy::{Choice, DecisionNetwork, FeatureConfig, LearnedPolicy, NetworkShape, RouterNetwork};
+use tollgate_policy::{
+    Choice, DecisionNetwork, FeatureConfig, LearnedPolicy, NetworkShape, RouterFeatures, RouterNetwork,
+};
 use tollgate_rollout::{Decision, PolicyError, RoutingContext, RoutingPolicy, Verdict, derive_seed};
-use tollgate_routing::{Episode, ModelIndex, Task};
+use tollgate_routing::{Episode, ModelIndex, Split, Task, TaskId};
 
 use super::{all_logs, play};
 use tollgate_environment::replay::ReplayArena;
@@ -36,6 +38,42 @@ impl RoutingPolicy for Witness {
         let verdict = self.network.decide(context)?;
         self.seen.push((self.network.last_features().to_vec(), self.network.last_probabilities().to_vec()));
         Ok(self.always.map_or(verdict, |model| Verdict::Call(Decision::certain(model))))
+    }
+}
+
+/// Makes the features of each decision twice: of the task as it is, and of one that has only its words and its horizon in common.
+struct TwoTasks {
+    features: [RouterFeatures; 2],
+    other: Option<Task>,
+    seen: [Vec<f32>; 2],
+    n_decisions: usize,
+}
+
+impl RoutingPolicy for TwoTasks {
+    fn begin(&mut self, task: &Task, _seed: u64) {
+        let other = Task {
+            id: TaskId::new("another"),
+            environment: "another".into(),
+            split: Split::Unseen,
+            seed: !task.seed,
+            instruction: task.instruction.clone(),
+            horizon: task.horizon,
+            kind: Some("another".into()),
+            group: Some("another".into()),
+        };
+        self.features[0].begin(task);
+        self.features[1].begin(&other);
+        self.other = Some(other);
+    }
+
+    fn decide(&mut self, context: &RoutingContext<'_>) -> Result<Verdict, PolicyError> {
+        let other = RoutingContext { task: self.other.as_ref().unwrap(), ..*context };
+        self.features[0].extract(context, &mut self.seen[0]);
+        self.features[1].extract(&other, &mut self.seen[1]);
+        assert_eq!(self.seen[0], self.seen[1], "{} at step {}", context.task.id, context.turns.len());
+        self.n_decisions += 1;
+        let model = if self.n_decisions.is_multiple_of(2) { context.pool.large() } else { context.pool.small() };
+        Ok(Verdict::Call(Decision::certain(model)))
     }
 }
 
@@ -82,6 +120,19 @@ fn rewards_change_nothing_of_what_is_seen_and_decided() {
             assert_eq!(seen[0], seen[1], "{name}: {}", log.id);
         }
     }
+}
+
+#[test]
+fn of_the_task_nothing_is_seen_but_its_words_and_its_horizon() {
+    let features = [RouterFeatures::new(features()), RouterFeatures::new(features())];
+    let mut policy = TwoTasks { features, other: None, seen: [Vec::new(), Vec::new()], n_decisions: 0 };
+    for (_, pool, settings, logs) in all_logs() {
+        let arena = ReplayArena::new(pool, &logs, settings).unwrap();
+        for log in &logs {
+            play(&arena, &log.task, 5, &mut policy);
+        }
+    }
+    assert!(policy.n_decisions > 0);
 }
 
 #[test]
