@@ -51,19 +51,25 @@ pub(crate) struct Events {
     receiver: Receiver<Event>,
 }
 
+/// What a program ends with that was interrupted.
+pub(crate) const EXIT_INTERRUPTED: u8 = 130;
+
 /// Where interrupts go: to the run that began last.
 static LISTENER: Mutex<Option<Sender<Event>>> = Mutex::new(None);
 
 impl Events {
-    /// Starts to catch Ctrl-C, TERM and HUP, for one run at a time: those that were installed before hear nothing any more.
+    /// Starts to catch Ctrl-C, TERM and HUP, for one run at a time: those that were installed before hear nothing any more. While no
+    /// run is under way they end the program, as they would by themselves.
     pub(crate) fn install() -> Result<Self> {
         let (sender, receiver) = channel();
         let before = LISTENER.lock().unwrap_or_else(PoisonError::into_inner).replace(sender.clone());
         if before.is_none() {
             ctrlc::set_handler(|| {
-                if let Some(listener) = &*LISTENER.lock().unwrap_or_else(PoisonError::into_inner) {
-                    // The receiver lives as long as the run; after it nobody is interested.
-                    let _ = listener.send(Event::Interrupted);
+                let listener = LISTENER.lock().unwrap_or_else(PoisonError::into_inner);
+                let is_heard = listener.as_ref().is_some_and(|listener| listener.send(Event::Interrupted).is_ok());
+                if !is_heard {
+                    // Between the runs of a study nobody listens, and nothing is half done: the next start goes on from there.
+                    std::process::exit(EXIT_INTERRUPTED.into());
                 }
             })
             .context("cannot catch signals")?;

@@ -89,7 +89,7 @@ pub(crate) struct StepCost {
 /// [`Reason::NoPrice`]: there is neither, or the log says that tokens cost nothing.
 pub(crate) fn step_cost(step: &OpenStep, model: &KnownModel) -> Result<StepCost, Refusal> {
     let at_price = model.prices.map(|prices| prices.cost(&step.usage));
-    let has_tokens = step.usage.prompt_tokens() + step.usage.output_tokens > 0;
+    let has_tokens = step.usage.prompt_tokens() > 0 || step.usage.output_tokens > 0;
     let logged = step.cost.filter(|cost| *cost > ExactUsd::default() || !has_tokens);
     match (logged, at_price) {
         (Some(logged), at_price) => {

@@ -14,12 +14,11 @@ use super::protocol::{Input, Manifest, RequestConfig, StageInfo, StageList, Stag
 use super::publish;
 use super::slot::Slot;
 use super::summary::{SlotStatus, SlotSummary};
-use crate::process::{self, EXIT_NOT_STARTED, Ended, Events, Job, Outcome};
+use crate::process::{self, EXIT_INTERRUPTED, EXIT_NOT_STARTED, Ended, Events, Job, Outcome};
 
 /// Exit code of a stage, and of this program, for bad input or config.
 const EXIT_BAD_INPUT: u8 = 2;
 const EXIT_FAILED: u8 = 1;
-const EXIT_INTERRUPTED: u8 = 130;
 /// Lines of a failed stage's standard error that the closing message repeats.
 const N_REPEATED_LINES: usize = 8;
 
