@@ -13,7 +13,7 @@ use rand::seq::index::sample;
 use rand_pcg::Pcg64Mcg;
 use tollgate_policy::{FeatureConfig, RouterNetwork};
 use tollgate_rollout::derive_seed;
-use tollgate_routing::{BoundaryLabel, Episode, ModelIndex, ModelPool, Objective, ProbeStats};
+use tollgate_routing::{BoundaryLabel, Budget, Episode, ModelIndex, ModelPool, Objective, ProbeStats};
 
 use crate::batch::{StepRows, gather};
 use crate::condition::ConditionConfig;
@@ -89,8 +89,8 @@ pub(crate) fn train_static(
     Ok(())
 }
 
-/// Operating points are drawn as in the training of every router. Under a cap, models count by what they are worth without one: the
-/// probes had none.
+/// Operating points are drawn as in the training of every router. The probes had no caps: under one in dollars a model whose probes cost
+/// more solves nothing, under one on calls both are worth what they are without.
 fn draw_choices(inputs: &StaticInputs<'_>, seed: u64) -> Choices {
     let mut rng = Pcg64Mcg::seed_from_u64(seed);
     let mut choices =
@@ -102,7 +102,8 @@ fn draw_choices(inputs: &StaticInputs<'_>, seed: u64) -> Choices {
             let point = inputs.conditions.draw(inputs.costs.high, &mut rng);
             let utility = |stats: &ProbeStats| {
                 let cost = cost_in_spreads(stats.mean_cost, &inputs.costs);
-                stats.mean_value(inputs.objective) as f32 - point.lambda * cost
+                let value = if fits(stats, point.budget) { stats.mean_value(inputs.objective) as f32 } else { 0.0 };
+                value - point.lambda * cost
             };
             let lead_of_large = utility(&label.large) - utility(&label.small);
             let best = if lead_of_large > 0.0 { inputs.pool.large() } else { ModelIndex::SMALL };
@@ -115,6 +116,13 @@ fn draw_choices(inputs: &StaticInputs<'_>, seed: u64) -> Choices {
         }
     }
     choices
+}
+
+fn fits(stats: &ProbeStats, budget: Budget) -> bool {
+    match budget {
+        Budget::Usd(cap) => stats.mean_cost <= cap,
+        Budget::LargeCalls(_) | Budget::Unlimited => true,
+    }
 }
 
 fn first_step(episode: &Episode) -> Episode {

@@ -314,6 +314,9 @@ fn progress_of_other_settings_makes_way() {
     assert_eq!(names_in(directory.path()), ["finished.json", "policy.json", "policy.safetensors"]);
 }
 
+/// Far more than a step of the world costs, so that no cap of the test forbids a call. Nano-dollars.
+const COST_OF_LARGE: u64 = 100_000_000_000;
+
 #[test]
 fn the_static_router_takes_the_model_that_the_probes_speak_for_at_every_weight() {
     let (arena, mut collected) = (SkillChainArena::new().unwrap(), collect());
@@ -325,26 +328,34 @@ fn the_static_router_takes_the_model_that_the_probes_speak_for_at_every_weight()
             mean_score: successes as f32 / 10.0,
         };
         // Large is worth 0.4 more and costs one unit more: from a weight of 0.4 on it is not worth its price.
-        (label.small, label.large) = (probes(4, 1_000), probes(8, 5_000));
+        (label.small, label.large) = (probes(4, COST_OF_LARGE / 5), probes(8, COST_OF_LARGE));
     }
     let directory = tempfile::tempdir().unwrap();
     let config = TrainConfig { n_hidden: 16, text_buckets: 0, ..TrainConfig::default() };
     let trained = train_in(directory.path(), &arena, &collected, &config, Variant::Static).unwrap();
     let network = Arc::new(trained.network.freeze().unwrap());
-    for (lambda, n_large_expected) in [(0.0, 24), (0.1, 24), (0.9, 0), (1.2, 0)] {
+    let dollars = |nano_usd| Budget::Usd(NanoUsd::new(nano_usd));
+    for (lambda, budget, n_large_expected) in [
+        (0.0, Budget::Unlimited, 24),
+        (0.1, Budget::Unlimited, 24),
+        (0.9, Budget::Unlimited, 0),
+        (1.2, Budget::Unlimited, 0),
+        (0.0, Budget::LargeCalls(8), 24),
+        (0.0, dollars(COST_OF_LARGE / 2), 0),
+    ] {
         let chosen = |task: &Task| {
             let policy = LearnedPolicy::new("static", network.clone(), trained.spec.features, Choice::Greedy);
-            let mut policy = BudgetConstrained::new(policy, Budget::Unlimited, lambda);
+            let mut policy = BudgetConstrained::new(policy, budget, lambda);
             let request = RolloutRequest {
                 episode_id: EpisodeId::new("e"),
                 policy_id: Arc::from("static"),
                 seed: 1,
                 lambda,
-                budget: Budget::Unlimited,
+                budget,
             };
             arena.play(task, &request, &mut policy).unwrap().steps[0].turn.action
         };
         let n_large = collected.tasks.iter().filter(|&task| chosen(task) == arena.pool().large()).count();
-        assert_eq!(n_large, n_large_expected, "at a weight of {lambda}");
+        assert_eq!(n_large, n_large_expected, "at a weight of {lambda} under {budget}");
     }
 }
