@@ -328,7 +328,7 @@ pub(crate) struct EnvironmentCheckArgs {
 /// Flags of `import`.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:
-  tollgate import --format steps-jsonl runs/*.jsonl.gz --map datasets/maps/intercode-sql.toml --out runs/logs")]
+  tollgate import --format steps-jsonl runs/*.jsonl.gz --map datasets/maps/intercode_sql.toml --out runs/logs")]
 pub(crate) struct ImportArgs {
     /// Form of the logs: `steps-jsonl`, `openai-jsonl`, `tau2`, `otel-genai` or `litellm`.
     #[arg(long)]
