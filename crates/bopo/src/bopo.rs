@@ -16,7 +16,7 @@ use crate::batch::{gather, gather_rows};
 use crate::collect::{RolloutSpec, Stage, Trajectory};
 use crate::condition::OperatingPoint;
 use crate::config::{Advantage, BopoConfig, TrainConfig};
-use crate::error::TrainError;
+use crate::error::{TrainError, expect_below};
 use crate::experience::{Assessor, Experience, Guidance};
 use crate::giving_up::{giving_up_loss, model_logits};
 use crate::loss::{
@@ -285,9 +285,6 @@ impl<'a> Bopo<'a> {
     }
 
     fn check(&self, quantity: &'static str, value: f32, iteration: u32) -> Result<(), TrainError> {
-        if value.is_finite() && value.abs() < LARGEST_LOSS {
-            return Ok(());
-        }
-        Err(TrainError::Diverged { policy: self.spec.policy_id.clone(), iteration, quantity, value })
+        expect_below(LARGEST_LOSS, &self.spec.policy_id, iteration, quantity, value)
     }
 }

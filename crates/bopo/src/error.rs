@@ -69,7 +69,18 @@ pub(crate) fn expect_finite(
     quantity: &'static str,
     value: f32,
 ) -> Result<(), TrainError> {
-    if value.is_finite() {
+    expect_below(f32::INFINITY, policy, iteration, quantity, value)
+}
+
+/// So does one whose size is not below a bound; what is no number is below none.
+pub(crate) fn expect_below(
+    bound: f32,
+    policy: &str,
+    iteration: u32,
+    quantity: &'static str,
+    value: f32,
+) -> Result<(), TrainError> {
+    if value.abs() < bound {
         return Ok(());
     }
     Err(TrainError::Diverged { policy: policy.to_owned(), iteration, quantity, value })

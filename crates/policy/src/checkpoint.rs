@@ -92,11 +92,7 @@ pub fn save_checkpoint(
     let weights_error = |reason: String| CheckpointError::Weights { path: weights_path.clone(), reason };
     let mut tensors = Vec::new();
     for (name, variable) in network.variables() {
-        let values = variable
-            .flatten_all()
-            .and_then(|flat| flat.to_vec1::<f32>())
-            .map_err(|error| weights_error(error.to_string()))?;
-        if let Some(value) = values.iter().find(|value| !value.is_finite()) {
+        if let Some(value) = not_finite(variable).map_err(|error| weights_error(error.to_string()))? {
             return Err(weights_error(format!("`{name}` holds {value}")));
         }
         tensors.push((name.clone(), variable.as_tensor().clone()));
@@ -147,12 +143,17 @@ fn read_weights(bytes: &[u8], shape: NetworkShape, device: &Device) -> candle_co
         if tensor.shape() != variable.shape() {
             candle_core::bail!("`{name}` has shape {:?}, expected {:?}", tensor.shape(), variable.shape());
         }
-        if let Some(value) = tensor.flatten_all()?.to_vec1::<f32>()?.iter().find(|value| !value.is_finite()) {
+        if let Some(value) = not_finite(&tensor)? {
             candle_core::bail!("`{name}` holds {value}, expected finite weights");
         }
         variable.set(&tensor)?;
     }
     Ok(network)
+}
+
+/// The first of a tensor's values that is not finite.
+fn not_finite(tensor: &Tensor) -> candle_core::Result<Option<f32>> {
+    Ok(tensor.flatten_all()?.to_vec1::<f32>()?.into_iter().find(|value| !value.is_finite()))
 }
 
 /// Writes a file so that it is either whole or not there, even when the machine stops.
