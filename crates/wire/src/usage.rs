@@ -58,9 +58,12 @@ pub struct PromptTokensDetails {
     /// Read from the cache.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cached_tokens: Option<i64>,
-    /// Written to the cache, where a proxy says so.
+    /// Written to the cache, as `LiteLLM` says it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cache_creation_tokens: Option<i64>,
+    /// Written to the cache, as `OpenRouter` says it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache_write_tokens: Option<i64>,
     /// Everything else.
     #[serde(flatten)]
     pub extra: Extra,
@@ -231,8 +234,9 @@ impl Usage {
     }
 
     fn cache_written(&self) -> i64 {
-        let details = self.prompt_tokens_details.as_ref().and_then(|details| details.cache_creation_tokens);
-        [self.cache_creation_input_tokens, details].into_iter().flatten().max().unwrap_or(0)
+        let details = self.prompt_tokens_details.as_ref();
+        let detailed = details.and_then(|details| details.cache_creation_tokens.max(details.cache_write_tokens));
+        self.cache_creation_input_tokens.max(detailed).unwrap_or(0)
     }
 
     /// Whether the count of the prompt's tokens is one without the cached ones.
@@ -252,6 +256,7 @@ impl Usage {
             ("output_tokens", self.output_tokens),
             ("cached_tokens", details.and_then(|details| details.cached_tokens)),
             ("cache_creation_tokens", details.and_then(|details| details.cache_creation_tokens)),
+            ("cache_write_tokens", details.and_then(|details| details.cache_write_tokens)),
             ("cache_creation_input_tokens", self.cache_creation_input_tokens),
             ("cache_read_input_tokens", self.cache_read_input_tokens),
             ("prompt_cache_hit_tokens", self.prompt_cache_hit_tokens),
@@ -340,6 +345,19 @@ mod tests {
         check(
             r#"{"input_tokens": 100, "output_tokens": 5, "cache_creation_input_tokens": 600, "cache_read_input_tokens": 400}"#,
             [100, 400, 600, 5],
+        );
+    }
+
+    #[test]
+    fn openrouter_counts_what_was_written_to_the_cache_within_the_prompt() {
+        // https://openrouter.ai/docs/use-cases/usage-accounting
+        check(
+            r#"{"prompt_tokens": 194, "completion_tokens": 2, "total_tokens": 196, "prompt_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 100}}"#,
+            [94, 0, 100, 2],
+        );
+        check_refused(
+            r#"{"prompt_tokens": 194, "completion_tokens": 2, "prompt_tokens_details": {"cache_write_tokens": -1}}"#,
+            &UsageError::Negative { field: "cache_write_tokens", found: -1 },
         );
     }
 

@@ -94,7 +94,8 @@ pub(super) fn tokens(usage: Json<'_>) -> Result<LoggedTokens, Refusal> {
     let cached = detail(details, "cached_tokens")?;
     if let Some(prompt) = counted(usage.get("prompt_tokens"), "prompt_tokens")? {
         let hit = counted(usage.get("prompt_cache_hit_tokens"), "prompt_cache_hit_tokens")?;
-        let cache_write = detail(details, "cache_creation_tokens")?.or(written);
+        let cache_write =
+            detail(details, "cache_creation_tokens")?.or(detail(details, "cache_write_tokens")?).or(written);
         return Ok(LoggedTokens { prompt: Some(prompt), cached: cached.or(read).or(hit), cache_write, completion });
     }
     let input = counted(usage.get("input_tokens"), "input_tokens")?;
@@ -145,6 +146,10 @@ mod tests {
         check_tokens(
             r#"{"prompt_tokens":14,"cache_read_input_tokens":4,"cache_creation_input_tokens":1,"completion_tokens":2}"#,
             [Some(14), Some(4), Some(1), Some(2)],
+        );
+        check_tokens(
+            r#"{"prompt_tokens":9,"completion_tokens":2,"prompt_tokens_details":{"cached_tokens":4,"cache_write_tokens":3}}"#,
+            [Some(9), Some(4), Some(3), Some(2)],
         );
         check_tokens(r#"{"total_tokens":3}"#, [None; 4]);
     }
