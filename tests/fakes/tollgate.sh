@@ -22,19 +22,20 @@ field() {
 case $1 in
 stages)
     cat <<'JSON'
-{"contract_version": 1, "stages": [
+{"contract_version": 1, "operation": {"live": ["spending_limit_usd"]}, "stages": [
   {"slot": "simulate", "version": 1, "inputs": ["tasks"],
-   "outputs": [{"kind": "episodes", "path": "episodes.parquet"}, {"kind": "steps", "path": "steps.parquet"}]},
+   "outputs": [{"kind": "episodes", "path": "episodes.parquet"}, {"kind": "steps", "path": "steps.parquet"}], "selection": []},
   {"slot": "classify", "version": 1, "inputs": ["episodes"],
-   "outputs": [{"kind": "boundary_labels", "path": "boundary_labels.parquet"}]},
+   "outputs": [{"kind": "boundary_labels", "path": "boundary_labels.parquet"}], "selection": []},
   {"slot": "synthesize", "version": 1, "inputs": ["episodes", "steps", "boundary_labels"],
-   "outputs": [{"kind": "sft_examples", "path": "sft_examples.parquet"}]},
+   "outputs": [{"kind": "sft_examples", "path": "sft_examples.parquet"}], "selection": []},
   {"slot": "optimize", "version": 1, "inputs": ["tasks", "boundary_labels", "sft_examples"],
-   "outputs": [{"kind": "checkpoint", "path": "checkpoint"}, {"kind": "training_log", "path": "training_log.parquet"}]},
+   "outputs": [{"kind": "checkpoint", "path": "checkpoint"}, {"kind": "training_log", "path": "training_log.parquet"}],
+   "selection": ["variants", "train_seeds"]},
   {"slot": "evaluate", "version": 1, "inputs": ["tasks", "boundary_labels", "checkpoint"],
-   "outputs": [{"kind": "evaluations", "path": "evaluations.parquet"}, {"kind": "frontier", "path": "frontier.parquet"}]},
+   "outputs": [{"kind": "evaluations", "path": "evaluations.parquet"}, {"kind": "frontier", "path": "frontier.parquet"}], "selection": []},
   {"slot": "report", "version": 1, "inputs": ["tasks", "evaluations", "frontier"],
-   "outputs": [{"kind": "report", "path": "report.html"}, {"kind": "summary", "path": "summary.json"}]}
+   "outputs": [{"kind": "report", "path": "report.html"}, {"kind": "summary", "path": "summary.json"}], "selection": []}
 ]}
 JSON
     ;;

@@ -27,12 +27,13 @@ pub(crate) struct Origin {
 }
 
 impl Origin {
-    /// The origin of what a stage makes when it is given this request; `sources` are the digests of what the experiment names beside
-    /// the stage's inputs.
+    /// The origin of what a stage makes when it is given this request; `operation` are the keys of the experiment's tables that say
+    /// only how it is run, `sources` the digests of what the experiment names beside the stage's inputs.
     pub(crate) fn new(
         request: &StageRequest,
         stage: &StageConfig,
         built_in: &StageInfo,
+        operation: &BTreeMap<String, Vec<String>>,
         sources: impl IntoIterator<Item = (String, String)>,
     ) -> Self {
         let mut inputs: BTreeMap<String, String> =
@@ -53,7 +54,7 @@ impl Origin {
             stage,
             contract_version: request.contract_version,
             seed: request.seed,
-            experiment: without_operation(Value::Object(request.config.experiment.clone())),
+            experiment: without_operation(Value::Object(request.config.experiment.clone()), operation),
             config: Value::Object(request.config.stage.clone()),
             inputs,
         }
@@ -67,17 +68,17 @@ impl Origin {
         Ok(digest::of_json(&serde_json::to_value(self)?))
     }
 
-    /// One digest over what every single training of `optimize` depends on: all but which trainings there are. What trains in a
-    /// replacement's keys nobody knows, so there it is the whole origin.
+    /// One digest over what every single result depends on: all but the keys of `selection`, which say which results there are. What
+    /// a replacement's keys mean nobody knows, so there it is the whole origin.
     ///
     /// # Errors
     /// Never for an origin made by [`Origin::new`].
-    pub(crate) fn training_fingerprint(&self) -> Result<String> {
+    pub(crate) fn resumption(&self, selection: &[String]) -> Result<String> {
         let mut origin = self.clone();
         if origin.stage["type"] == "builtin"
             && let Some(config) = origin.config.as_object_mut()
         {
-            config.retain(|key, _| !WHICH_TRAININGS.contains(&key.as_str()));
+            config.retain(|key, _| !selection.contains(key));
         }
         origin.fingerprint()
     }
@@ -101,33 +102,10 @@ impl Origin {
     }
 }
 
-/// Keys of `[optimize]` that say which trainings there are, and nothing about any of them.
-const WHICH_TRAININGS: [&str; 2] = ["variants", "train_seeds"];
-
-/// Keys of a table of `[experiment]` that say how it is run, and nothing about what comes out: a limit that is raised, a slower pace or
-/// more memory go on with what there is.
-const OPERATION: [(&str, &[&str]); 2] = [
-    (
-        "live",
-        &[
-            "spending_limit_usd",
-            "optimize_spending_limit_usd",
-            "evaluate_spending_limit_usd",
-            "concurrency",
-            "timeout_secs",
-            "max_attempts",
-            "retry_delay_ms",
-            "max_retry_delay_ms",
-            "max_retry_after_secs",
-        ],
-    ),
-    ("scienceworld", &["java", "heap_mib", "call_timeout_secs", "max_transitions", "answers"]),
-];
-
-fn without_operation(mut experiment: Value) -> Value {
-    for (table, keys) in OPERATION {
+fn without_operation(mut experiment: Value, operation: &BTreeMap<String, Vec<String>>) -> Value {
+    for (table, keys) in operation {
         if let Some(table) = experiment.get_mut(table).and_then(Value::as_object_mut) {
-            table.retain(|key, _| !keys.contains(&key.as_str()));
+            table.retain(|key, _| !keys.contains(key));
         }
     }
     experiment
@@ -138,6 +116,9 @@ fn without_operation(mut experiment: Value) -> Value {
 pub(crate) struct Stamp {
     /// Digest of the origin.
     pub(crate) fingerprint: String,
+    /// What a later attempt must have in common with this one to go on from it ([`Origin::resumption`]).
+    #[serde(default)]
+    pub(crate) resumption: String,
     pub(crate) origin: Origin,
     /// Digest of each output by its path in the directory.
     pub(crate) outputs: BTreeMap<PathBuf, String>,
@@ -177,6 +158,12 @@ mod tests {
 
     #[test]
     fn how_a_collection_is_run_is_no_part_of_what_it_is() {
+        let keys = |names: &[&str]| names.iter().copied().map(str::to_owned).collect::<Vec<_>>();
+        let operation = BTreeMap::from([
+            ("live".to_owned(), keys(&["spending_limit_usd"])),
+            ("scienceworld".to_owned(), keys(&["heap_mib", "answers"])),
+        ]);
+        let without_operation = |experiment| without_operation(experiment, &operation);
         let live = |limit: f64, model: &str| serde_json::json!({"suite": "household", "live": {"spending_limit_usd": limit, "models": {"small": {"model": model}}}});
         assert_eq!(without_operation(live(1.0, "a")), without_operation(live(2.0, "a")));
         assert_ne!(without_operation(live(1.0, "a")), without_operation(live(1.0, "b")));
@@ -191,7 +178,7 @@ mod tests {
         let training = |stage: Value, config: Value| {
             let experiment = serde_json::json!({});
             let origin = Origin { stage, contract_version: 1, seed: 1, experiment, config, inputs: BTreeMap::new() };
-            origin.training_fingerprint().unwrap()
+            origin.resumption(&["variants".to_owned(), "train_seeds".to_owned()]).unwrap()
         };
         let settings = |seeds: &[u32], n_hidden: u32| serde_json::json!({"variants": ["bopo"], "train_seeds": seeds, "n_hidden": n_hidden});
         let builtin = || serde_json::json!({"type": "builtin", "version": 1});

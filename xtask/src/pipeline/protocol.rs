@@ -2,6 +2,7 @@
 //!
 //! These mirror the few fields needed of the contract's own types, which would bring Arrow with them.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -16,6 +17,9 @@ use super::Slot;
 pub(crate) struct StageList {
     /// Version of the protocol and of every artifact.
     pub(crate) contract_version: u32,
+    /// Keys of tables of `[experiment]` that say how a stage is run, and nothing about what comes out: a limit that is raised, a slower
+    /// pace or more memory go on with what there is.
+    pub(crate) operation: BTreeMap<String, Vec<String>>,
     stages: Vec<StageInfo>,
 }
 
@@ -29,6 +33,8 @@ pub(crate) struct StageInfo {
     pub(crate) inputs: Vec<String>,
     /// What it writes.
     pub(crate) outputs: Vec<OutputInfo>,
+    /// Keys of its table that say which of its results there are, and nothing about any of them.
+    pub(crate) selection: Vec<String>,
 }
 
 /// One thing that a stage writes.

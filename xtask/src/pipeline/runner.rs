@@ -167,8 +167,8 @@ impl Pipeline<'_> {
             output_dir: publish::partial_dir(self.run_dir, slot),
             config: RequestConfig { experiment: self.config.experiment.clone(), stage: stage.own.clone() },
         };
-        let origin = Origin::new(&request, &stage, built_in, sources);
-        let (fingerprint, resumption) = (origin.fingerprint()?, origin.training_fingerprint()?);
+        let origin = Origin::new(&request, &stage, built_in, &self.stages.operation, sources);
+        let (fingerprint, resumption) = (origin.fingerprint()?, origin.resumption(&built_in.selection)?);
         Ok(Planned { slot, stage, built_in, request, origin, fingerprint, resumption })
     }
 
@@ -232,6 +232,7 @@ impl Pipeline<'_> {
             .map(|output| Ok((output.path.clone(), digest::of_path(&partial.join(&output.path))?)));
         let stamp = Stamp {
             fingerprint: planned.fingerprint.clone(),
+            resumption: planned.resumption.clone(),
             origin: planned.origin.clone(),
             outputs: outputs.collect::<Result<_>>()?,
             rows: Manifest::read(&partial)?.n_rows(),
@@ -250,7 +251,7 @@ impl Pipeline<'_> {
         }
         let published = publish::published_dir(self.run_dir, planned.slot);
         let Some(stamp) = Stamp::read(&published) else { return Ok(()) };
-        let is_akin = stamp.origin.training_fingerprint()? == planned.resumption;
+        let is_akin = stamp.resumption == planned.resumption;
         if is_akin && stamp.damaged_output(&published).is_none() {
             for output in planned.built_in.outputs.iter().filter(|output| output.kind == "checkpoint") {
                 publish::carry_over(self.run_dir, planned.slot, &output.path)?;

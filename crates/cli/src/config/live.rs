@@ -156,6 +156,20 @@ const fn default_recorded_cost() -> bool {
 }
 
 impl LiveConfig {
+    /// Keys that say how a collection is run, and nothing about what comes out: a limit that is raised or a slower pace goes on with
+    /// what there is.
+    pub(super) const OPERATION: [&str; 9] = [
+        "spending_limit_usd",
+        "optimize_spending_limit_usd",
+        "evaluate_spending_limit_usd",
+        "concurrency",
+        "timeout_secs",
+        "max_attempts",
+        "retry_delay_ms",
+        "max_retry_delay_ms",
+        "max_retry_after_secs",
+    ];
+
     /// Refuses what no collection can be made of; `pool` is the experiment's.
     pub(crate) fn check(&self, pool: &ModelPool) -> anyhow::Result<()> {
         let limits = [

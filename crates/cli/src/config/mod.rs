@@ -136,6 +136,10 @@ pub(crate) struct ExperimentConfig {
 }
 
 impl ExperimentConfig {
+    /// Tables, with those of their keys that say how a stage is run and nothing about what comes out.
+    pub(crate) const OPERATION: [(&str, &[&str]); 2] =
+        [("live", &LiveConfig::OPERATION), ("scienceworld", &ScienceWorldConfig::OPERATION)];
+
     /// Reads the table at `path` of `origin` and checks what the types cannot.
     pub(crate) fn read(origin: &str, path: &str, table: Value) -> anyhow::Result<Self> {
         let experiment = read(origin, path, table)?;
@@ -303,6 +307,21 @@ mod tests {
             "[simulat]",
             "c.toml: `simulat`: unknown table, expected one of `simulate`, `classify`, `synthesize`, `optimize`, `evaluate`, `report`, `experiment`\nhint: did you mean `simulate`?",
         );
+    }
+
+    #[test]
+    fn keys_of_operation_and_selection_are_keys() {
+        let selection = OptimizeConfig::SELECTION.map(|key| ("optimize", key));
+        let operation =
+            ExperimentConfig::OPERATION.iter().flat_map(|(table, keys)| keys.iter().map(move |key| (*table, *key)));
+        for (table, key) in operation.chain(selection) {
+            let path = if table == "optimize" { table.to_owned() } else { format!("experiment.{table}") };
+            // None of them takes a boolean: what is known is refused for its type.
+            let error = ConfigFile::parse("c.toml", &format!("[{path}]\n{key} = false"))
+                .and_then(|config| OptimizeConfig::read(&config.stage(Slot::Optimize)).map(drop))
+                .unwrap_err();
+            assert!(error.to_string().contains("invalid type"), "{error}");
+        }
     }
 
     #[test]

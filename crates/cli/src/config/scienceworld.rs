@@ -33,6 +33,9 @@ pub(crate) struct ScienceWorldConfig {
 }
 
 impl ScienceWorldConfig {
+    /// Keys that say how the simulator is run, and nothing about what it answers.
+    pub(super) const OPERATION: [&str; 5] = ["java", "heap_mib", "call_timeout_secs", "max_transitions", "answers"];
+
     /// What the environment is told.
     pub(crate) fn settings(&self) -> ScienceWorldSettings {
         ScienceWorldSettings {

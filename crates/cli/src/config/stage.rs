@@ -188,6 +188,9 @@ impl Default for OptimizeKeys {
 }
 
 impl OptimizeConfig {
+    /// Keys that say which trainings there are, and nothing about any of them.
+    pub(crate) const SELECTION: [&str; 2] = ["variants", "train_seeds"];
+
     /// Reads and checks the slot's table.
     pub(crate) fn read(table: &StageTable) -> anyhow::Result<Self> {
         let (own, trainer) = table.split(&["from", "variants", "train_seeds", "device"]);

@@ -9,30 +9,8 @@ use serde_json::Value;
 use tollgate_contract::{Digest, Manifest};
 
 use crate::arena::pool_path;
-use crate::config::{ExperimentConfig, PoolFile};
+use crate::config::{ExperimentConfig, OptimizeConfig, PoolFile};
 use crate::stage_call::{StageCall, beside};
-
-/// Keys of `[optimize]` that say which trainings there are, and nothing about any of them.
-const WHICH_TRAININGS: [&str; 2] = ["variants", "train_seeds"];
-
-/// Keys of tables of `[experiment]` that say how it is run, and nothing about what comes out. As the orchestrator has them.
-const OPERATION: [(&str, &[&str]); 2] = [
-    (
-        "live",
-        &[
-            "spending_limit_usd",
-            "optimize_spending_limit_usd",
-            "evaluate_spending_limit_usd",
-            "concurrency",
-            "timeout_secs",
-            "max_attempts",
-            "retry_delay_ms",
-            "max_retry_delay_ms",
-            "max_retry_after_secs",
-        ],
-    ),
-    ("scienceworld", &["java", "heap_mib", "call_timeout_secs", "max_transitions", "answers"]),
-];
 
 /// The digest of everything that a training depends on, and the file that keeps it beside what the attempt left.
 pub(super) struct Attempt {
@@ -65,8 +43,8 @@ impl Attempt {
 /// The manifest has everything of a request but its paths; pool and logs are named in it by their paths only.
 fn origin(call: &StageCall) -> Digest {
     let mut request = Manifest::of(&call.request, call.request.slot.stage_version(), Vec::new(), BTreeMap::new());
-    remove_keys(&mut request.config, "/stage", &WHICH_TRAININGS);
-    for (table, keys) in OPERATION {
+    remove_keys(&mut request.config, "/stage", &OptimizeConfig::SELECTION);
+    for (table, keys) in ExperimentConfig::OPERATION {
         remove_keys(&mut request.config, &format!("/experiment/{table}"), keys);
     }
     Digest::of_bytes(format!("{request:?} {}", named_files(&call.experiment)).as_bytes())
