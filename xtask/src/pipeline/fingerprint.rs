@@ -116,9 +116,6 @@ fn without_operation(mut experiment: Value, operation: &BTreeMap<String, Vec<Str
 pub(crate) struct Stamp {
     /// Digest of the origin.
     pub(crate) fingerprint: String,
-    /// What a later attempt must have in common with this one to go on from it ([`Origin::resumption`]).
-    #[serde(default)]
-    pub(crate) resumption: String,
     pub(crate) origin: Origin,
     /// Digest of each output by its path in the directory.
     pub(crate) outputs: BTreeMap<PathBuf, String>,

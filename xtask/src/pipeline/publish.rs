@@ -34,9 +34,9 @@ fn stale_dir(run_dir: &Path, slot: Slot) -> PathBuf {
 
 /// The fingerprint of what `<slot>.partial` was made from. A directory with a stamp says it itself: a run that was killed while it
 /// published may have left there what was published before.
-fn attempted(run_dir: &Path, slot: Slot) -> Option<String> {
+fn attempted(run_dir: &Path, slot: Slot, selection: &[String]) -> Option<String> {
     match Stamp::read(&partial_dir(run_dir, slot)) {
-        Some(stamp) => Some(stamp.resumption),
+        Some(stamp) => stamp.origin.resumption(selection).ok(),
         None => fs::read_to_string(attempt_file(run_dir, slot)).ok(),
     }
 }
@@ -45,16 +45,24 @@ fn attempted(run_dir: &Path, slot: Slot) -> Option<String> {
 /// fingerprint, because training resumes from its checkpoints. What was paid for is kept unless the run is forced. What was published
 /// is put back where a run was killed in the moment that it was out of its place.
 ///
+/// `selection` are the keys that the fingerprint leaves out ([`Origin::resumption`](super::fingerprint::Origin::resumption)).
+///
 /// # Errors
 /// When a directory cannot be removed or renamed.
-pub(crate) fn clear_leftovers(run_dir: &Path, slot: Slot, resumable: Option<&str>, is_forced: bool) -> Result<()> {
+pub(crate) fn clear_leftovers(
+    run_dir: &Path,
+    slot: Slot,
+    selection: &[String],
+    resumable: Option<&str>,
+    is_forced: bool,
+) -> Result<()> {
     let (published, stale) = (published_dir(run_dir, slot), stale_dir(run_dir, slot));
     if stale.exists() && !published.exists() {
         rename(&stale, &published)?;
     }
     remove(&stale)?;
-    let attempted = attempted(run_dir, slot);
-    let is_resumable = slot == Slot::Optimize && resumable.is_some() && attempted.as_deref() == resumable;
+    let is_resumable =
+        slot == Slot::Optimize && resumable.is_some() && attempted(run_dir, slot, selection).as_deref() == resumable;
     if is_resumable {
         return Ok(());
     }
@@ -201,14 +209,14 @@ mod tests {
         fs::write(partial.join(JOURNAL), "paid\n").unwrap();
         fs::write(partial.join("steps.parquet"), "half").unwrap();
         fs::create_dir(partial.join("more")).unwrap();
-        clear_leftovers(run.path(), Slot::Simulate, None, false).unwrap();
+        clear_leftovers(run.path(), Slot::Simulate, &[], None, false).unwrap();
         let names: Vec<_> = fs::read_dir(&partial).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         assert_eq!(names, [JOURNAL]);
 
         publish(run.path(), Slot::Simulate).unwrap();
         let partial = begin("b");
         assert_eq!(fs::read_to_string(partial.join(JOURNAL)).unwrap(), "paid\n");
-        clear_leftovers(run.path(), Slot::Simulate, None, true).unwrap();
+        clear_leftovers(run.path(), Slot::Simulate, &[], None, true).unwrap();
         assert!(!partial.exists());
     }
 
@@ -238,10 +246,10 @@ mod tests {
         let run = tempfile::tempdir().unwrap();
         let (published, stale) = (published_dir(run.path(), Slot::Report), stale_dir(run.path(), Slot::Report));
         fill(&stale, "first");
-        clear_leftovers(run.path(), Slot::Report, None, false).unwrap();
+        clear_leftovers(run.path(), Slot::Report, &[], None, false).unwrap();
         assert_eq!(read(&published), "first");
         fill(&stale, "older");
-        clear_leftovers(run.path(), Slot::Report, None, false).unwrap();
+        clear_leftovers(run.path(), Slot::Report, &[], None, false).unwrap();
         assert_eq!((read(&published).as_str(), stale.exists()), ("first", false));
     }
 
@@ -250,18 +258,19 @@ mod tests {
         let run = tempfile::tempdir().unwrap();
         fs::create_dir(run.path().join("requests")).unwrap();
         let earlier: Stamp = serde_json::from_value(serde_json::json!({
-            "fingerprint": "", "resumption": "of what was published before", "outputs": {}, "rows": 0, "seconds": 0.0,
+            "fingerprint": "", "outputs": {}, "rows": 0, "seconds": 0.0,
             "origin": {
                 "stage": {"type": "builtin", "version": 1}, "contract_version": 1, "seed": 1, "experiment": {}, "config": {}, "inputs": {},
             },
         }))
         .unwrap();
+        let own = earlier.origin.resumption(&[]).unwrap();
         // As a run that was killed right after the exchange leaves it.
         let partial = begin_attempt(run.path(), Slot::Optimize, "of the attempt that was published").unwrap();
         earlier.write(&partial).unwrap();
-        clear_leftovers(run.path(), Slot::Optimize, Some("of what was published before"), false).unwrap();
+        clear_leftovers(run.path(), Slot::Optimize, &[], Some(&own), false).unwrap();
         assert!(partial.exists());
-        clear_leftovers(run.path(), Slot::Optimize, Some("of the attempt that was published"), false).unwrap();
+        clear_leftovers(run.path(), Slot::Optimize, &[], Some("of the attempt that was published"), false).unwrap();
         assert!(!partial.exists());
     }
 }

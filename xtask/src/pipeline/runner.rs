@@ -199,13 +199,14 @@ impl Pipeline<'_> {
     /// Runs the stage, validates what it wrote and publishes it. On a failure nothing stays, but for what training resumes from.
     fn execute(&self, planned: &Planned<'_>) -> Result<Stamp, Stop> {
         let slot = planned.slot;
+        let selection = &planned.built_in.selection;
         let resumable = (!self.is_forced).then_some(planned.resumption.as_str());
-        publish::clear_leftovers(self.run_dir, slot, resumable, self.is_forced)?;
+        publish::clear_leftovers(self.run_dir, slot, selection, resumable, self.is_forced)?;
         let result = self.execute_in_partial(planned);
         if let Err(stop) = &result {
             let keeps_checkpoints = slot == Slot::Optimize && stop.exit_code != EXIT_BAD_INPUT;
             let resumable = keeps_checkpoints.then_some(planned.resumption.as_str());
-            publish::clear_leftovers(self.run_dir, slot, resumable, false)?;
+            publish::clear_leftovers(self.run_dir, slot, selection, resumable, false)?;
         }
         result
     }
@@ -232,7 +233,6 @@ impl Pipeline<'_> {
             .map(|output| Ok((output.path.clone(), digest::of_path(&partial.join(&output.path))?)));
         let stamp = Stamp {
             fingerprint: planned.fingerprint.clone(),
-            resumption: planned.resumption.clone(),
             origin: planned.origin.clone(),
             outputs: outputs.collect::<Result<_>>()?,
             rows: Manifest::read(&partial)?.n_rows(),
@@ -251,7 +251,7 @@ impl Pipeline<'_> {
         }
         let published = publish::published_dir(self.run_dir, planned.slot);
         let Some(stamp) = Stamp::read(&published) else { return Ok(()) };
-        let is_akin = stamp.resumption == planned.resumption;
+        let is_akin = stamp.origin.resumption(&planned.built_in.selection)? == planned.resumption;
         if is_akin && stamp.damaged_output(&published).is_none() {
             for output in planned.built_in.outputs.iter().filter(|output| output.kind == "checkpoint") {
                 publish::carry_over(self.run_dir, planned.slot, &output.path)?;
