@@ -117,6 +117,7 @@ impl<'a> Bopo<'a> {
             network: &network,
             features: self.spec.features,
             objective: self.inputs.objective,
+            word_dropout: self.config.word_dropout,
             n_forks: self.n_forks(),
         };
         let trajectories = stage.collect(&specs)?;

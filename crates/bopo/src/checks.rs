@@ -19,6 +19,8 @@ impl TrainConfig {
         at_least_one("bopo.minibatch_size", bopo.minibatch_size)?;
         above_zero("bopo.learning_rate", bopo.learning_rate)?;
         not_negative("bopo.weight_decay", bopo.weight_decay)?;
+        let keeps_some = (0.0..1.0).contains(&bopo.word_dropout);
+        expect(keeps_some, "bopo.word_dropout", bopo.word_dropout, "0 to below 1")?;
         above_zero("bopo.max_grad_norm", bopo.max_grad_norm)?;
         let clips = bopo.clip_epsilon > 0.0 && bopo.clip_epsilon < 1.0;
         expect(clips, "bopo.clip_epsilon", bopo.clip_epsilon, "between 0 and 1")?;
@@ -137,6 +139,14 @@ mod tests {
         check_refused(|config| config.bopo.entropy_weight = f64::NAN, expected);
         let expected = "optimize.q_learning.weight_decay is -1, expected a number that is not below 0";
         check_refused(|config| config.q_learning.weight_decay = -1.0, expected);
+    }
+
+    #[test]
+    fn some_words_are_left() {
+        let expected = "optimize.bopo.word_dropout is 1, expected 0 to below 1";
+        check_refused(|config| config.bopo.word_dropout = 1.0, expected);
+        let expected = "optimize.bopo.word_dropout is NaN, expected 0 to below 1";
+        check_refused(|config| config.bopo.word_dropout = f32::NAN, expected);
     }
 
     #[test]

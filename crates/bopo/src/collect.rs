@@ -81,6 +81,8 @@ pub(crate) struct Stage<'a> {
     pub(crate) network: &'a Arc<DecisionNetwork>,
     pub(crate) features: FeatureConfig,
     pub(crate) objective: Objective,
+    /// Share of the buckets of words that each episode is kept from.
+    pub(crate) word_dropout: f32,
     /// Steps of each episode at which another model is tried.
     pub(crate) n_forks: usize,
 }
@@ -92,6 +94,7 @@ impl Stage<'_> {
             let mut policy = LearnedPolicy::new("in-training", self.network.clone(), self.features, Choice::Sample);
             // Where it always gave up, nothing could show it that going on has come to pay.
             policy.set_may_give_up(false);
+            policy.set_word_dropout(self.word_dropout);
             Recorder::new(policy, self.features)
         };
         specs.par_iter().map_init(new_recorder, |recorder, spec| self.play_with_forks(spec, recorder)).collect()

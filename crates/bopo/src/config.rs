@@ -74,6 +74,9 @@ pub struct BopoConfig {
     pub learning_rate: f64,
     /// Decay of AdamW: tasks of training are few, and weights that nothing pulls back learn them by heart.
     pub weight_decay: f64,
+    /// Share of the buckets of words that an episode of training is kept from, 0 to below 1: for tasks that are told apart by their
+    /// words, and learnt by heart.
+    pub word_dropout: f32,
     /// The gradient's norm is limited to this.
     pub max_grad_norm: f32,
     /// Clip of the probability ratio.
@@ -123,6 +126,7 @@ impl Default for BopoConfig {
             minibatch_size: 512,
             learning_rate: 2e-3,
             weight_decay: 0.05,
+            word_dropout: 0.0,
             max_grad_norm: 0.5,
             clip_epsilon: 0.2,
             entropy_weight: 0.005,

@@ -50,8 +50,15 @@ fn play() -> Played {
         .map(|episode| RolloutSpec { task_idx: episode % 8, point, seed: episode as u64, is_conditioned: true })
         .collect();
     let frozen = Arc::new(network.freeze().unwrap());
-    let stage =
-        Stage { arena: &arena, tasks: &tasks, network: &frozen, features, objective: Objective::Success, n_forks: 0 };
+    let stage = Stage {
+        arena: &arena,
+        tasks: &tasks,
+        network: &frozen,
+        features,
+        objective: Objective::Success,
+        word_dropout: 0.0,
+        n_forks: 0,
+    };
     let trajectories = stage.collect(&specs).unwrap();
     Played { tasks, network, trajectories }
 }

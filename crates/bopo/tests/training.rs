@@ -170,18 +170,35 @@ fn a_router_learns_to_give_up_what_no_model_solves_and_not_what_one_does() {
     assert!(solvable[15..].iter().sum::<f32>() / 5.0 < 0.5, "{solvable:?}");
 }
 
+/// The weights that a training with so many threads comes to.
+fn weights_with_threads(n_threads: usize, collected: &Collected, config: &TrainConfig, variant: Variant) -> Vec<u8> {
+    let directory = tempfile::tempdir().unwrap();
+    let arena = SkillChainArena::new().unwrap();
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(n_threads).build().unwrap();
+    pool.install(|| train_in(directory.path(), &arena, collected, config, variant).unwrap());
+    weights(directory.path())
+}
+
 #[test]
 fn weights_do_not_depend_on_the_number_of_threads() {
-    let (arena, collected) = (SkillChainArena::new().unwrap(), collect());
+    let collected = collect();
     for variant in [Variant::Bopo, Variant::BopoWarmStart, Variant::BopoForked] {
-        let run = |n_threads| {
-            let directory = tempfile::tempdir().unwrap();
-            let pool = rayon::ThreadPoolBuilder::new().num_threads(n_threads).build().unwrap();
-            pool.install(|| train_in(directory.path(), &arena, &collected, &config(), variant).unwrap());
-            weights(directory.path())
-        };
+        let run = |n_threads| weights_with_threads(n_threads, &collected, &config(), variant);
         assert_eq!(run(1), run(3), "{}", variant.as_str());
     }
+}
+
+#[test]
+fn words_that_episodes_are_kept_from_change_what_is_learnt_and_not_by_the_number_of_threads() {
+    let collected = collect();
+    let run = |n_threads, word_dropout| {
+        let mut config = TrainConfig { text_buckets: 16, ..config() };
+        config.bopo.word_dropout = word_dropout;
+        weights_with_threads(n_threads, &collected, &config, Variant::Bopo)
+    };
+    let hidden = run(1, 0.5);
+    assert_eq!(hidden, run(3, 0.5));
+    assert_ne!(hidden, run(1, 0.0));
 }
 
 /// An arena that breaks after a number of episodes.

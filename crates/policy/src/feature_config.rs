@@ -1,5 +1,7 @@
 //! The size of the features, part of every checkpoint.
 
+use std::ops::Range;
+
 use serde::{Deserialize, Serialize};
 
 /// The size and scale of the features. Part of a checkpoint: serving uses what training used.
@@ -79,14 +81,20 @@ impl FeatureConfig {
     /// Length of the feature vector.
     #[must_use]
     pub const fn n_features(&self) -> usize {
-        N_PROGRESS
-            + N_PER_MODEL * self.n_models
-            + N_BUDGET
-            + self.n_signals
-            + self.instruction_buckets
-            + self.observation_buckets
-            + self.completion_buckets
-            + self.history_buckets
-            + 2 * self.verb_buckets
+        N_PROGRESS + N_PER_MODEL * self.n_models + N_BUDGET + self.n_signals + self.n_words() + self.n_verbs()
+    }
+
+    /// Where the hashed words are in the feature vector; first words of completions, which follow, are not among them.
+    pub(crate) const fn words(&self) -> Range<usize> {
+        let end = self.n_features() - self.n_verbs();
+        end - self.n_words()..end
+    }
+
+    const fn n_words(&self) -> usize {
+        self.instruction_buckets + self.observation_buckets + self.completion_buckets + self.history_buckets
+    }
+
+    const fn n_verbs(&self) -> usize {
+        2 * self.verb_buckets
     }
 }

@@ -7,6 +7,7 @@ use rand_pcg::Pcg64Mcg;
 use tollgate_rollout::{Decision, PolicyError, RoutingContext, RoutingPolicy, Verdict, derive_seed};
 use tollgate_routing::{ActionMask, Ending, ModelIndex, Task};
 
+use crate::word_dropout::WordDropout;
 use crate::{DecisionNetwork, FeatureConfig, RouterFeatures, Scratch};
 
 /// How a learned policy picks from its probabilities.
@@ -28,6 +29,7 @@ pub struct LearnedPolicy {
     id: Arc<str>,
     network: Arc<DecisionNetwork>,
     features: RouterFeatures,
+    word_dropout: Option<WordDropout>,
     choice: Choice,
     may_give_up: bool,
     would_give_up: bool,
@@ -40,6 +42,9 @@ pub struct LearnedPolicy {
 /// Stream of an episode's seed that the policy draws from.
 const POLICY_STREAM: u64 = 0x504F_4C49;
 
+/// Stream of an episode's seed that hidden words are drawn from.
+const WORD_STREAM: u64 = 0x574F_5244;
+
 impl LearnedPolicy {
     /// A policy of a network that was trained on features of `config`.
     #[must_use]
@@ -48,6 +53,7 @@ impl LearnedPolicy {
             id: Arc::from(id),
             network,
             features: RouterFeatures::new(config),
+            word_dropout: None,
             choice,
             may_give_up: true,
             would_give_up: false,
@@ -62,6 +68,12 @@ impl LearnedPolicy {
     /// shows training what giving up would have missed.
     pub fn set_may_give_up(&mut self, may_give_up: bool) {
         self.may_give_up = may_give_up;
+    }
+
+    /// Keeps it from a share of the buckets of words, 0 to below 1: the same ones at every step of an episode. For training.
+    pub fn set_word_dropout(&mut self, share: f32) {
+        let n_words = self.features.config().words().len();
+        self.word_dropout = (share > 0.0).then(|| WordDropout::new(share, n_words));
     }
 
     /// The features of the last decision. `[n_features]`.
@@ -102,11 +114,17 @@ impl RoutingPolicy for LearnedPolicy {
     fn begin(&mut self, task: &Task, seed: u64) {
         self.features.begin(task);
         self.rng = Pcg64Mcg::seed_from_u64(derive_seed(seed, POLICY_STREAM));
+        if let Some(dropout) = &mut self.word_dropout {
+            dropout.draw(derive_seed(seed, WORD_STREAM));
+        }
     }
 
     fn decide(&mut self, context: &RoutingContext<'_>) -> Result<Verdict, PolicyError> {
         self.check(context)?;
         self.features.extract(context, &mut self.buffer);
+        if let Some(dropout) = &self.word_dropout {
+            dropout.apply(&mut self.buffer[self.features.config().words()]);
+        }
         let logits = self.network.forward(&self.buffer, &mut self.scratch);
         let n_models = context.pool.len();
         masked_softmax(&logits[..n_models], context.allowed, &mut self.probabilities);
@@ -184,6 +202,13 @@ mod tests {
     /// What a policy of this network says at the first step.
     fn verdict_of(network: DecisionNetwork, may_give_up: bool) -> Result<Verdict, PolicyError> {
         let config = FeatureConfig::signals(2, 0, 1_000);
+        let mut policy = LearnedPolicy::new("p", Arc::new(network), config, Choice::Greedy);
+        policy.set_may_give_up(may_give_up);
+        decide_first(&mut policy, "")
+    }
+
+    /// What a policy says at the first step of a task whose instruction and first observation are `text`.
+    fn decide_first(policy: &mut LearnedPolicy, text: &str) -> Result<Verdict, PolicyError> {
         let prices = Prices::per_million_usd(0.4, 0.1, 0.4, 1.6).unwrap();
         let pool = ["small", "large"].map(|id| Model::new(id, prices).unwrap());
         let pool = ModelPool::new(pool.to_vec()).unwrap();
@@ -192,23 +217,41 @@ mod tests {
             environment: "e".into(),
             split: Split::Test,
             seed: 0,
-            instruction: "".into(),
+            instruction: text.into(),
             horizon: 30,
             kind: None,
             group: None,
         };
-        let mut policy = LearnedPolicy::new("p", Arc::new(network), config, Choice::Greedy);
-        policy.set_may_give_up(may_give_up);
         policy.begin(&task, 1);
         policy.decide(&RoutingContext {
             task: &task,
             turns: &[],
-            observation: &Observation::from_text(""),
+            observation: &Observation::from_text(text),
             pool: &pool,
             quotes: &[],
             budget: BudgetView::default(),
             allowed: ActionMask::first(1),
         })
+    }
+
+    #[test]
+    fn hidden_words_leave_every_other_feature_as_it_is() {
+        let config = FeatureConfig { verb_buckets: 8, ..FeatureConfig::text(2, 1_000) };
+        let network = Arc::new(DecisionNetwork::new(vec![(vec![0.0; config.n_features() * 2], vec![0.0; 2])]));
+        let features = |share| {
+            let mut policy = LearnedPolicy::new("p", network.clone(), config, Choice::Sample);
+            policy.set_word_dropout(share);
+            decide_first(&mut policy, "put a clean mug, a red apple and two books on the desk by the window").unwrap();
+            policy.last_features().to_vec()
+        };
+        let (seen, hidden) = (features(0.0), features(0.5));
+        let words = config.words();
+        assert_eq!(seen[..words.start], hidden[..words.start]);
+        assert_eq!(seen[words.end..], hidden[words.end..]);
+        let of_words = || seen[words.clone()].iter().zip(&hidden[words.clone()]).filter(|(seen, _)| **seen != 0.0);
+        assert!(of_words().all(|(seen, hidden)| *hidden == 0.0 || (*hidden - 2.0 * *seen).abs() < 1e-6));
+        let n_hidden = of_words().filter(|(_, hidden)| **hidden == 0.0).count();
+        assert!((1..of_words().count()).contains(&n_hidden), "{n_hidden}");
     }
 
     #[test]

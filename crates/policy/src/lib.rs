@@ -25,6 +25,7 @@ mod learned;
 mod memory;
 mod network;
 mod text;
+mod word_dropout;
 
 pub use checkpoint::{
     CheckpointError, CheckpointSpec, FEATURE_VERSION, load_checkpoint, save_checkpoint, write_atomically,
