@@ -93,6 +93,7 @@ impl<'a> Bopo<'a> {
             }
             if progress.iteration == self.config.iterations {
                 self.learner.average.install(self.learner.network)?;
+                self.learner.network.lean_to_large(self.config.lean)?;
             }
             if progress.iteration.is_multiple_of(self.save_every) || progress.iteration == self.config.iterations {
                 save_progress(directory, &progress, self.spec, &self.learner)?;

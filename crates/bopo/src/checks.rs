@@ -28,6 +28,7 @@ impl TrainConfig {
         not_negative("bopo.kl_weight", bopo.kl_weight)?;
         not_negative("bopo.value_weight", bopo.value_weight)?;
         above_zero("bopo.caution", bopo.caution)?;
+        not_negative("bopo.lean", bopo.lean)?;
         share("bopo.gae_lambda", bopo.gae_lambda)?;
         share("bopo.average_share", bopo.average_share)?;
         not_negative("bopo.bonus.success", bopo.bonus.success)?;
@@ -143,6 +144,8 @@ mod tests {
 
     #[test]
     fn some_words_are_left() {
+        let expected = "optimize.bopo.lean is -1, expected a number that is not below 0";
+        check_refused(|config| config.bopo.lean = -1.0, expected);
         let expected = "optimize.bopo.word_dropout is 1, expected 0 to below 1";
         check_refused(|config| config.bopo.word_dropout = 1.0, expected);
         let expected = "optimize.bopo.word_dropout is NaN, expected 0 to below 1";

@@ -86,6 +86,9 @@ pub struct BopoConfig {
     /// Giving up has to save so many times what going on would have gained. A router that is not sure plays on: it learns from
     /// episodes with its own chance in them, and plays better than those once it takes the best model every time.
     pub caution: f32,
+    /// Once training is over, the large model's logit is raised by this: among the tasks of training are some that the router has learnt
+    /// by heart, so that it trusts small models more than other tasks bear out.
+    pub lean: f32,
     /// Weight of the divergence from the SFT policy.
     pub kl_weight: f64,
     /// Weight of the critic's loss.
@@ -131,6 +134,7 @@ impl Default for BopoConfig {
             clip_epsilon: 0.2,
             entropy_weight: 0.005,
             caution: 2.0,
+            lean: 0.0,
             kl_weight: 0.0,
             value_weight: 0.5,
             gae_lambda: 0.9,
@@ -250,11 +254,12 @@ impl TrainConfig {
         self
     }
 
-    /// Ends with the last weights, as published, lets weights decay by no more than rivals are trained with, and pays no bonus that is
-    /// ours.
+    /// Ends with the last weights, as published, leans to no model, lets weights decay by no more than rivals are trained with, and
+    /// pays no bonus that is ours.
     fn as_rivals_are_trained(&mut self) {
         self.bopo.bonus.hard = 0.0;
         self.bopo.average_share = 0.0;
+        self.bopo.lean = 0.0;
         self.bopo.weight_decay = self.bopo.weight_decay.min(RIVAL_WEIGHT_DECAY);
     }
 }
@@ -311,12 +316,21 @@ mod tests {
         let settings = |weight_decay, variant: Variant| {
             let mut config = TrainConfig::default();
             config.bopo.weight_decay = weight_decay;
+            config.bopo.lean = 1.0;
             let bopo = config.for_variant(variant).bopo;
-            (bopo.weight_decay, bopo.average_share)
+            (bopo.weight_decay, bopo.average_share, bopo.lean)
         };
         for rival in [Variant::Ppo, Variant::Grpo, Variant::GrpoNoSft] {
-            assert_eq!((settings(0.05, rival), settings(0.0, rival)), ((1e-4, 0.0), (0.0, 0.0)), "{}", rival.as_str());
+            assert_eq!(
+                (settings(0.05, rival), settings(0.0, rival)),
+                ((1e-4, 0.0, 0.0), (0.0, 0.0, 0.0)),
+                "{}",
+                rival.as_str()
+            );
         }
-        assert_eq!((settings(0.05, Variant::Bopo), settings(0.05, Variant::BopoNoDecay)), ((0.05, 0.3), (0.0, 0.3)));
+        assert_eq!(
+            (settings(0.05, Variant::Bopo), settings(0.05, Variant::BopoNoDecay)),
+            ((0.05, 0.3, 1.0), (0.0, 0.3, 1.0))
+        );
     }
 }

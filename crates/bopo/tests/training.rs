@@ -201,6 +201,29 @@ fn words_that_episodes_are_kept_from_change_what_is_learnt_and_not_by_the_number
     assert_ne!(hidden, run(1, 0.0));
 }
 
+#[test]
+fn a_router_leans_once_its_training_is_over_and_learns_nothing_else_by_it() {
+    let collected = collect();
+    let last_bias = |lean| {
+        let mut config = config();
+        config.bopo.lean = lean;
+        let directory = tempfile::tempdir().unwrap();
+        let arena = SkillChainArena::new().unwrap();
+        let trained = train_in(directory.path(), &arena, &collected, &config, Variant::Bopo).unwrap();
+        let (name, bias) = &trained.network.variables()[5];
+        assert_eq!(name, "policy.2.bias");
+        let returns = trained.log.iter().map(|metrics| metrics.mean_return).collect::<Vec<_>>();
+        (returns, bias.to_vec1::<f32>().unwrap())
+    };
+    let ((returns, upright), (leaning_returns, leaning)) = (last_bias(0.0), last_bias(2.0));
+    assert_eq!(returns, leaning_returns);
+    let raised = upright.iter().zip(&leaning).map(|(before, after)| after - before).collect::<Vec<_>>();
+    assert!(
+        raised[0] == 0.0 && (raised[1] - 2.0).abs() < 1e-5 && raised[2..].iter().all(|&by| by == 0.0),
+        "{raised:?}"
+    );
+}
+
 /// An arena that breaks after a number of episodes.
 struct Breaking {
     arena: SkillChainArena,

@@ -141,6 +141,20 @@ impl RouterNetwork {
         Ok(Self::from_variables(self.shape, self.variables.iter().map(copy).collect::<Result<_>>()?))
     }
 
+    /// Makes the policy lean to the large model: raises its logit by `lean` everywhere, and those of the models between by their share
+    /// of the way there. The logit of giving up stays.
+    ///
+    /// # Errors
+    /// When the weights cannot be written to the device.
+    pub fn lean_to_large(&self, lean: f32) -> Result<()> {
+        let last = (self.shape.n_models - 1).max(1) as f32;
+        let models = (0..self.shape.n_models).map(|model| lean * model as f32 / last);
+        let raised = models.chain(self.shape.early_stop.then_some(0.0)).collect::<Vec<_>>();
+        let bias = self.variables[POLICY_LAST_BIAS].1.as_tensor();
+        let raised = (bias + Tensor::from_vec(raised, bias.shape(), bias.device())?)?;
+        self.variables[POLICY_LAST_BIAS].1.set(&raised)
+    }
+
     /// A frozen copy of the policy, for decisions.
     ///
     /// # Errors
@@ -236,6 +250,14 @@ mod tests {
         let logits = network.logits(&Tensor::zeros((1, 37), DType::F32, &Device::Cpu).unwrap()).unwrap();
         assert_eq!(logits.to_vec2::<f32>().unwrap(), [[0.0, 0.0, 0.0, INITIAL_STOP_LOGIT]]);
         assert_eq!(network.freeze_critic().unwrap().n_outputs(), N_CRITIC_HEADS);
+    }
+
+    #[test]
+    fn leaning_raises_the_large_model_and_those_between_by_their_place() {
+        let network = RouterNetwork::new(NetworkShape { early_stop: true, ..SHAPE }, 5, &Device::Cpu).unwrap();
+        network.lean_to_large(1.5).unwrap();
+        let logits = network.logits(&Tensor::zeros((1, 37), DType::F32, &Device::Cpu).unwrap()).unwrap();
+        assert_eq!(logits.to_vec2::<f32>().unwrap(), [[0.0, 0.75, 1.5, INITIAL_STOP_LOGIT]]);
     }
 
     #[test]
