@@ -254,12 +254,11 @@ impl TrainConfig {
         self
     }
 
-    /// Ends with the last weights, as published, leans to no model, lets weights decay by no more than rivals are trained with, and
-    /// pays no bonus that is ours.
+    /// Ends with the last weights, as published, lets weights decay by no more than rivals are trained with, and pays no bonus that is
+    /// ours. What rivals gain by as well, they have as well: words hidden, leaning.
     fn as_rivals_are_trained(&mut self) {
         self.bopo.bonus.hard = 0.0;
         self.bopo.average_share = 0.0;
-        self.bopo.lean = 0.0;
         self.bopo.weight_decay = self.bopo.weight_decay.min(RIVAL_WEIGHT_DECAY);
     }
 }
@@ -323,7 +322,7 @@ mod tests {
         for rival in [Variant::Ppo, Variant::Grpo, Variant::GrpoNoSft] {
             assert_eq!(
                 (settings(0.05, rival), settings(0.0, rival)),
-                ((1e-4, 0.0, 0.0), (0.0, 0.0, 0.0)),
+                ((1e-4, 0.0, 1.0), (0.0, 0.0, 1.0)),
                 "{}",
                 rival.as_str()
             );
