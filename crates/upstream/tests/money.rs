@@ -33,7 +33,9 @@ fn billing_server(billed: Arc<AtomicU64>) -> ScriptedServer {
             _ => {}
         }
         billed.fetch_add(bill, Ordering::SeqCst);
-        Reply::completion("look", prompt, output).after(Duration::from_millis(u64::from(number % 5)))
+        // The first take longer, so that many are open at a time also where a busy machine starts the callers one by one.
+        let millis = if number < 64 { 50 } else { number % 5 };
+        Reply::completion("look", prompt, output).after(Duration::from_millis(u64::from(millis)))
     })
     .unwrap()
 }
@@ -72,8 +74,7 @@ fn the_limit_holds_with_64_concurrent_calls_of_unknown_outcome() {
     assert!(limit - statement.spent < worst_case(), "{} of {limit}", statement.spent);
     assert_eq!(statement.spent + setup.upstream.account().remaining(), limit);
     assert_eq!(statement.n_paid, n_answered.into_inner());
-    // Many calls at a time; how many of the 64 depends on how busy the machine is.
-    assert!(statement.n_unknown > 0 && server.max_open() > 4, "{statement:?}, {} open", server.max_open());
+    assert!(statement.n_unknown > 0 && server.max_open() > 16, "{statement:?}, {} open", server.max_open());
 }
 
 #[test]
