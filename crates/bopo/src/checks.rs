@@ -143,9 +143,13 @@ mod tests {
     }
 
     #[test]
-    fn some_words_are_left() {
+    fn a_router_leans_to_no_small_model() {
         let expected = "optimize.bopo.lean is -1, expected a number that is not below 0";
         check_refused(|config| config.bopo.lean = -1.0, expected);
+    }
+
+    #[test]
+    fn some_words_are_left() {
         let expected = "optimize.bopo.word_dropout is 1, expected 0 to below 1";
         check_refused(|config| config.bopo.word_dropout = 1.0, expected);
         let expected = "optimize.bopo.word_dropout is NaN, expected 0 to below 1";

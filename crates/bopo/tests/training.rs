@@ -210,8 +210,7 @@ fn a_router_leans_once_its_training_is_over_and_learns_nothing_else_by_it() {
         let directory = tempfile::tempdir().unwrap();
         let arena = SkillChainArena::new().unwrap();
         let trained = train_in(directory.path(), &arena, &collected, &config, Variant::Bopo).unwrap();
-        let (name, bias) = &trained.network.variables()[5];
-        assert_eq!(name, "policy.2.bias");
+        let (_, bias) = trained.network.variables().iter().find(|(name, _)| name == "policy.2.bias").unwrap();
         let returns = trained.log.iter().map(|metrics| metrics.mean_return).collect::<Vec<_>>();
         (returns, bias.to_vec1::<f32>().unwrap())
     };
