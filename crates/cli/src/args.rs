@@ -255,7 +255,7 @@ pub(crate) struct ContractDocsArgs {
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   tollgate tasks --suite household --seed 1 --out datasets/tasks
-  tollgate tasks --suite scienceworld --seed 1 --counts 32 4 8 --out datasets/tasks
+  tollgate tasks --suite scienceworld --seed 1 --counts 96 4 32 --out datasets/tasks
   tollgate tasks --suite external --config configs/external-example.toml --out datasets/tasks/lights-out.parquet
   tollgate tasks --from my_tasks.jsonl --out datasets/tasks/mine.parquet")]
 pub(crate) struct TasksArgs {

@@ -26,7 +26,7 @@ pub struct TaskCounts {
 
 impl Default for TaskCounts {
     fn default() -> Self {
-        Self { train: 32, validation: 4, test: 8, unseen: 8 }
+        Self { train: 32, validation: 4, test: 32, unseen: 32 }
     }
 }
 
