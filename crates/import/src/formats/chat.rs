@@ -94,9 +94,13 @@ pub(super) fn tokens(usage: Json<'_>) -> Result<LoggedTokens, Refusal> {
     let cached = detail(details, "cached_tokens")?;
     if let Some(prompt) = counted(usage.get("prompt_tokens"), "prompt_tokens")? {
         let hit = counted(usage.get("prompt_cache_hit_tokens"), "prompt_cache_hit_tokens")?;
-        let cache_write =
-            detail(details, "cache_creation_tokens")?.or(detail(details, "cache_write_tokens")?).or(written);
-        return Ok(LoggedTokens { prompt: Some(prompt), cached: cached.or(read).or(hit), cache_write, completion });
+        let detailed = [detail(details, "cache_creation_tokens")?, detail(details, "cache_write_tokens")?];
+        return Ok(LoggedTokens {
+            prompt: Some(prompt),
+            cached: told_in_several_places([cached, read, hit]),
+            cache_write: told_in_several_places([written, detailed[0], detailed[1]]),
+            completion,
+        });
     }
     let input = counted(usage.get("input_tokens"), "input_tokens")?;
     let is_rest = read.is_some() || written.is_some();
@@ -104,6 +108,13 @@ pub(super) fn tokens(usage: Json<'_>) -> Result<LoggedTokens, Refusal> {
     let whole = |rest: i64| rest.saturating_add(read.unwrap_or(0)).saturating_add(written.unwrap_or(0));
     let prompt = input.map(|input| if is_rest { whole(input) } else { input });
     Ok(LoggedTokens { prompt, cached: read.or(cached), cache_write: written, completion })
+}
+
+/// What a provider counts in several places: the greatest, for proxies fill in zeros, as `tollgate_wire::Usage` takes it. A count
+/// below 0 stays, to be refused.
+fn told_in_several_places(counts: [Option<i64>; 3]) -> Option<i64> {
+    let told = counts.into_iter().flatten();
+    told.clone().find(|&count| count < 0).or_else(|| told.max())
 }
 
 /// The first of these members that is there, as a name.
@@ -152,6 +163,19 @@ mod tests {
             [Some(9), Some(4), Some(3), Some(2)],
         );
         check_tokens(r#"{"total_tokens":3}"#, [None; 4]);
+    }
+
+    #[test]
+    fn zeros_that_a_proxy_filled_in_hide_no_count() {
+        check_tokens(
+            r#"{"prompt_tokens":9,"completion_tokens":2,"cache_read_input_tokens":4,"cache_creation_input_tokens":0,
+            "prompt_tokens_details":{"cached_tokens":0,"cache_creation_tokens":0,"cache_write_tokens":3}}"#,
+            [Some(9), Some(4), Some(3), Some(2)],
+        );
+        check_tokens(
+            r#"{"prompt_tokens":9,"completion_tokens":2,"cache_read_input_tokens":-1,"prompt_tokens_details":{"cached_tokens":4}}"#,
+            [Some(9), Some(-1), None, Some(2)],
+        );
     }
 
     #[test]
