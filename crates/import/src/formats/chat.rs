@@ -89,25 +89,21 @@ pub(super) fn tokens(usage: Json<'_>) -> Result<LoggedTokens, Refusal> {
     let written = counted(usage.get("cache_creation_input_tokens"), "cache_creation_input_tokens")?;
     let completion = usage.get("completion_tokens").or_else(|| usage.get("output_tokens"));
     let completion = counted(completion, "completion_tokens")?;
-    let detail = |names: [&str; 2], field| counted(names.iter().find_map(|name| usage.get(name)?.member(field)), field);
     let details = ["prompt_tokens_details", "input_tokens_details"];
-    let cached = detail(details, "cached_tokens")?;
-    if let Some(prompt) = counted(usage.get("prompt_tokens"), "prompt_tokens")? {
-        let hit = counted(usage.get("prompt_cache_hit_tokens"), "prompt_cache_hit_tokens")?;
-        let detailed = [detail(details, "cache_creation_tokens")?, detail(details, "cache_write_tokens")?];
-        return Ok(LoggedTokens {
-            prompt: Some(prompt),
-            cached: told_in_several_places([cached, read, hit]),
-            cache_write: told_in_several_places([written, detailed[0], detailed[1]]),
-            completion,
-        });
-    }
-    let input = counted(usage.get("input_tokens"), "input_tokens")?;
-    let is_rest = read.is_some() || written.is_some();
+    let detail = |field| counted(details.iter().find_map(|name| usage.get(name)?.member(field)), field);
+    let hit = counted(usage.get("prompt_cache_hit_tokens"), "prompt_cache_hit_tokens")?;
     // Where the sum has no room, it stays out of the range of counts that are taken.
     let whole = |rest: i64| rest.saturating_add(read.unwrap_or(0)).saturating_add(written.unwrap_or(0));
-    let prompt = input.map(|input| if is_rest { whole(input) } else { input });
-    Ok(LoggedTokens { prompt, cached: read.or(cached), cache_write: written, completion })
+    let prompt = match counted(usage.get("prompt_tokens"), "prompt_tokens")? {
+        Some(prompt) => Some(prompt),
+        None => counted(usage.get("input_tokens"), "input_tokens")?.map(whole),
+    };
+    Ok(LoggedTokens {
+        prompt,
+        cached: told_in_several_places([detail("cached_tokens")?, read, hit]),
+        cache_write: told_in_several_places([detail("cache_creation_tokens")?, detail("cache_write_tokens")?, written]),
+        completion,
+    })
 }
 
 /// What a provider counts in several places: the greatest, for proxies fill in zeros, as `tollgate_wire::Usage` takes it. A count
@@ -171,6 +167,10 @@ mod tests {
             r#"{"prompt_tokens":9,"completion_tokens":2,"cache_read_input_tokens":4,"cache_creation_input_tokens":0,
             "prompt_tokens_details":{"cached_tokens":0,"cache_creation_tokens":0,"cache_write_tokens":3}}"#,
             [Some(9), Some(4), Some(3), Some(2)],
+        );
+        check_tokens(
+            r#"{"input_tokens":9,"output_tokens":2,"cache_read_input_tokens":0,"input_tokens_details":{"cached_tokens":4}}"#,
+            [Some(9), Some(4), None, Some(2)],
         );
         check_tokens(
             r#"{"prompt_tokens":9,"completion_tokens":2,"cache_read_input_tokens":-1,"prompt_tokens_details":{"cached_tokens":4}}"#,
